@@ -1,0 +1,40 @@
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from poolbench import masked
+from poolbench.poolers.base import Pooler
+
+
+class AttentionPooler(Pooler):
+    """A learned weighted mean, sum_t a_t x_t with a = softmax_t(v . tanh(W x_t + b)).
+
+    Hierarchical attention networks (Yang et al., 2016).
+
+    Args:
+        hidden_dim: D.
+        attention_dim: rows of W, the width in which tokens are scored.
+
+    Example:
+        >>> hidden = torch.tensor([[[1.0], [7.0], [99.0]]])
+        >>> mask = torch.tensor([[True, True, False]])
+        >>> pooler = AttentionPooler(hidden_dim=1, attention_dim=1)
+        >>> _ = nn.init.zeros_(pooler.score.weight)  # equal scores: the plain mean
+        >>> pooler(hidden, mask)
+        tensor([[4.]], grad_fn=<ViewBackward0>)
+    """
+
+    permutation_invariant = True
+
+    def __init__(self, hidden_dim: int, attention_dim: int = 128) -> None:
+        super().__init__(hidden_dim)
+        self.project = nn.Linear(hidden_dim, attention_dim)
+        self.score = nn.Linear(attention_dim, 1, bias=False)
+
+    def forward(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B D"]:
+        # Masking the scores alone is not enough: NaN padding would reach W through its gradient.
+        clean = masked.fill(hidden, mask, 0.0)
+        scores = self.score(torch.tanh(self.project(clean))).squeeze(-1)  # (B, T)
+        return masked.weighted_sum(clean, masked.softmax(scores, mask), mask)

@@ -1,0 +1,23 @@
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from poolbench import masked
+from poolbench.poolers.base import Pooler
+
+
+class MinPooler(Pooler):
+    """The smallest value over valid tokens, for each dimension (Rückle et al., 2018).
+
+    Example:
+        >>> hidden = torch.tensor([[[1.0], [7.0], [-99.0]]])
+        >>> mask = torch.tensor([[True, True, False]])
+        >>> MinPooler(hidden_dim=1)(hidden, mask)
+        tensor([[1.]])
+    """
+
+    permutation_invariant = True
+
+    def forward(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B D"]:
+        return masked.minimum(hidden, mask)

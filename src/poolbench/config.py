@@ -1,0 +1,62 @@
+"""The typed configuration: what is not declared here or in a file of ``conf`` is refused."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+@dataclass
+class OptimizerConfig:
+    _target_: str = MISSING
+    lr: float = MISSING
+    encoder_lr: float = MISSING
+    weight_decay: float = MISSING
+    warmup: float = MISSING
+    schedule: str = MISSING
+
+
+@dataclass
+class TrainerConfig:
+    """The arguments of ``pytorch_lightning.Trainer`` that this project leaves open."""
+
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    precision: str = "auto"
+    max_epochs: int = 8
+    gradient_clip_val: float | None = None
+    accumulate_grad_batches: int = 1
+    limit_train_batches: float | None = None
+    overfit_batches: int = 0
+    deterministic: bool = False
+    profiler: str | None = None
+    enable_progress_bar: bool = True
+
+
+@dataclass
+class CacheConfig:
+    enabled: bool = True
+    max_gb: float = 16.0
+
+
+@dataclass
+class Config:
+    dataset: Any = MISSING
+    encoder: Any = MISSING
+    pooler: Any = MISSING
+    head: Any = MISSING
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
+    logger: Any = MISSING
+    study: str = MISSING
+    seed: int = MISSING
+    batch_size: int = MISSING
+    patience: int = MISSING
+    output_dir: str = MISSING
+
+
+ConfigStore.instance().store(name="schema", node=Config)

@@ -1,0 +1,67 @@
+"""The birth of a batch: the only place that pads, and the only place that makes a mask."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from poolbench.data.corpus import Corpus
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A few texts as one rectangle of token ids."""
+
+    input_ids: Int[Tensor, "B T"]
+    attention_mask: Bool[Tensor, "B T"]
+    pooling_mask: Bool[Tensor, "B T"]
+    labels: Int[Tensor, " B"]
+    example_ids: Int[Tensor, " B"]
+    tokens: int
+    """Real tokens, known on the host: counting them later would make a GPU wait."""
+
+    def __len__(self) -> int:
+        return self.labels.shape[0]
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
+        """The same batch on another device."""
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=non_blocking)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
+
+
+def make_batch(
+    corpus: Corpus, example_ids: Int[Tensor, " B"], padding_side: str = "right", pad_id: int = 0
+) -> Batch:
+    """The given examples, padded on one side to the longest of them.
+
+    Example:
+        >>> corpus = Corpus(
+        ...     ids=torch.tensor([5, 6, 7], dtype=torch.int32), starts=torch.tensor([0, 2, 3]),
+        ...     labels=torch.tensor([0, 1]), splits={}, class_names=("no", "yes"), cut=0, blank=0,
+        ...     data_digest="",
+        ... )
+        >>> make_batch(corpus, torch.tensor([0, 1]), pad_id=99).input_ids
+        tensor([[ 5,  6],
+                [ 7, 99]])
+    """
+    lengths = corpus.starts[example_ids + 1] - corpus.starts[example_ids]
+    width = max(int(lengths.max()), 1)
+    position = torch.arange(width).expand(len(example_ids), width)
+    if padding_side == "left":
+        position = position - (width - lengths.unsqueeze(1))
+    mask = (position >= 0) & (position < lengths.unsqueeze(1))
+    where = (corpus.starts[example_ids].unsqueeze(1) + position).masked_fill(~mask, 0)
+    return Batch(
+        input_ids=corpus.ids[where].long().masked_fill(~mask, pad_id),
+        attention_mask=mask,
+        pooling_mask=mask,
+        labels=corpus.labels[example_ids],
+        example_ids=example_ids,
+        tokens=int(lengths.sum()),
+    )

@@ -1,0 +1,109 @@
+"""Which examples come when: shuffled for training, by length for evaluation."""
+
+from collections.abc import Iterator
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from poolbench.data.batch import Batch, make_batch
+from poolbench.data.corpus import Corpus
+from poolbench.streams import generator
+
+EVAL_BATCH = 128
+
+
+class ShuffledBatches(Sampler[Tensor]):
+    """Example ids of one training batch after another.
+
+    The order is a function of (seed, epoch) and nothing else, so every pooler sees the same one.
+    With several processes each takes its share of every batch.
+    """
+
+    def __init__(
+        self, examples: range, batch_size: int, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.examples, self.batch_size, self.seed = examples, batch_size, seed
+        self.rank, self.world = rank, world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[Tensor]:
+        order = torch.randperm(
+            len(self.examples), generator=generator(self.seed, "order", self.epoch)
+        )
+        for batch in (order + self.examples.start).split(self.batch_size)[: len(self)]:
+            yield batch[self.rank :: self.world]
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self.examples), self.batch_size)
+        # A last batch with fewer examples than processes would leave one of them without any.
+        return full + (rest >= self.world)
+
+
+class ByLength(Sampler[Tensor]):
+    """Example ids in batches of like length: the least padding. Order does not matter here."""
+
+    def __init__(self, corpus: Corpus, examples: range, rank: int = 0, world: int = 1) -> None:
+        lengths = corpus.lengths[examples.start : examples.stop]
+        order = lengths.argsort(stable=True, descending=True) + examples.start
+        self.batches = order[rank::world].split(EVAL_BATCH)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class CorpusDataModule(pl.LightningDataModule):
+    """Batches of a corpus for Lightning.
+
+    Args:
+        corpus: the tokenised dataset.
+        batch_size: examples in a training batch, over all processes.
+        seed: of the training order.
+        padding_side: "left" or "right", as the encoder wants it.
+        pad_id: the id that fills the padding.
+    """
+
+    def __init__(
+        self, corpus: Corpus, batch_size: int, seed: int, padding_side: str, pad_id: int
+    ) -> None:
+        super().__init__()
+        self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
+        self.padding_side, self.pad_id = padding_side, pad_id
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        examples = self.corpus.splits["train"]
+        return self._loader(ShuffledBatches(examples, self.batch_size, self.seed, *self._place()))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return self._loader(ByLength(self.corpus, self.corpus.splits["validation"], *self._place()))
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return self._loader(ByLength(self.corpus, self.corpus.splits["test"], *self._place()))
+
+    def _loader(self, sampler: Sampler[Tensor]) -> DataLoader[Batch]:
+        # No worker processes: a batch is two index operations on a packed tensor.
+        return DataLoader(_Padded(self), sampler=sampler, batch_size=None)
+
+    def _place(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+class _Padded(Dataset[Batch]):
+    """What a DataLoader asks for: from example ids to their batch."""
+
+    def __init__(self, data: CorpusDataModule) -> None:
+        self.data = data
+
+    def __getitem__(self, example_ids: Tensor) -> Batch:
+        return make_batch(self.data.corpus, example_ids, self.data.padding_side, self.data.pad_id)
+
+    def __len__(self) -> int:
+        return len(self.data.corpus.labels)

@@ -1,0 +1,1 @@
+"""From token ids to hidden states (B, T, D)."""

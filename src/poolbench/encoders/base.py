@@ -1,0 +1,57 @@
+"""The contract of an encoder: token ids in, one state for each token out."""
+
+from abc import ABC, abstractmethod
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from poolbench.data.batch import Batch
+from poolbench.shapes import check_length
+
+
+class Encoder(nn.Module, ABC):
+    """Hidden states of every token of a batch, and the tokenizer that made the tokens.
+
+    Args:
+        hidden_dim: D, the width of a state.
+        positions: the longest sequence it can take, in tokens.
+        max_length: where longer texts are cut, in tokens.
+        tuning: "frozen" (eval mode, no gradient) or "full" (train mode, dropout on).
+        padding_side: "left" or "right".
+        pad_id: the token id that fills the padding.
+        digest: the identity of the weights and the tokenizer.
+        caveat: what a reader of its results must know.
+
+    Raises:
+        ShapeError: ``max_length`` is beyond ``positions``.
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden_dim: int,
+        positions: int,
+        max_length: int,
+        tuning: str,
+        padding_side: str,
+        pad_id: int,
+        digest: str,
+        caveat: str | None,
+    ) -> None:
+        super().__init__()
+        check_length(max_length, positions, type(self).__name__)
+        self.hidden_dim, self.max_length, self.tuning = hidden_dim, max_length, tuning
+        self.padding_side, self.pad_id = padding_side, pad_id
+        self.digest, self.caveat = digest, caveat
+
+    @abstractmethod
+    def tokenize(self, texts: list[str]) -> tuple[list[list[int]], int]:
+        """Token ids of each text, at most ``max_length``, and how many texts had to be cut."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Float[Tensor, "B T D"]:
+        """The last hidden state of every token; what stands in the padding is undefined."""
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """Train mode only where the encoder trains: a frozen one keeps its dropout off."""
+        return super().train(mode and self.tuning == "full")

@@ -1,0 +1,83 @@
+"""Encoder, pooler and head put together, each width taken from the part before it."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from poolbench.data.batch import Batch
+from poolbench.encoders.base import Encoder
+from poolbench.poolers.base import Pooler
+from poolbench.shapes import check_head, explained
+
+
+class Head(nn.Module):
+    """From a pooled vector to one score a class.
+
+    Args:
+        input_dim: P, the pooler's ``output_dim``.
+        num_classes: C.
+    """
+
+    def __init__(self, input_dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.input_dim = input_dim
+        self.num_classes = num_classes
+
+
+class LinearHead(Head):
+    """One linear layer."""
+
+    def __init__(self, input_dim: int, num_classes: int) -> None:
+        super().__init__(input_dim, num_classes)
+        self.classify = nn.Linear(input_dim, num_classes)
+
+    def forward(self, pooled: Float[Tensor, "B P"]) -> Float[Tensor, "B C"]:
+        logits: Tensor = self.classify(pooled)
+        return logits
+
+
+class MlpHead(Head):
+    """One hidden layer with GELU, dropout before each linear layer.
+
+    Args:
+        input_dim: P.
+        num_classes: C.
+        width: of the hidden layer.
+        dropout: share of values set to zero while training.
+    """
+
+    def __init__(self, input_dim: int, num_classes: int, width: int, dropout: float) -> None:
+        super().__init__(input_dim, num_classes)
+        self.layers = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear(input_dim, width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, num_classes),
+        )
+
+    def forward(self, pooled: Float[Tensor, "B P"]) -> Float[Tensor, "B C"]:
+        logits: Tensor = self.layers(pooled)
+        return logits
+
+
+class PooledClassifier(nn.Module):
+    """``head(pooler(encoder(batch)))``.
+
+    Raises:
+        ShapeError: the head was built for another width than the pooler gives.
+    """
+
+    def __init__(self, encoder: Encoder, pooler: Pooler, head: Head) -> None:
+        super().__init__()
+        check_head(head.input_dim, pooler.output_dim)
+        self.encoder, self.pooler, self.head = encoder, pooler, head
+        # from_pretrained leaves eval mode on, which would train an encoder without its dropout.
+        self.train()
+
+    def forward(self, batch: Batch) -> Float[Tensor, "B C"]:
+        pooled = self.pooler(self.encoder(batch), batch.pooling_mask)
+        try:
+            logits: Tensor = self.head(pooled)
+        except RuntimeError as error:
+            raise explained(error, type(self.head).__name__) from error
+        return logits

@@ -1,0 +1,62 @@
+"""Whatever the columns hold: one label map made from train, or an error that names the row."""
+
+import datasets
+import pytest
+
+from poolbench.data.table import text_and_label
+from poolbench.errors import BadInput
+
+
+def prepared(train: dict[str, list[object]], **splits: dict[str, list[object]]):
+    tables = {"train": train, **splits}
+    return text_and_label(
+        {name: datasets.Dataset.from_dict(table) for name, table in tables.items()},
+        "text",
+        "label",
+    )
+
+
+def test_integers_are_ordered_as_numbers_and_strings_as_words() -> None:
+    numbers = prepared({"text": ["a", "b", "c"], "label": [10, 9, 2]})["train"]
+    assert numbers.features["label"].names == ["2", "9", "10"]
+    assert list(numbers["label"]) == [2, 1, 0]
+    words = prepared({"text": ["a", "b"], "label": ["spam", "ham"]})["train"]
+    assert words.features["label"].names == ["ham", "spam"]
+
+
+def test_the_label_map_of_train_is_used_for_every_split() -> None:
+    both = prepared(
+        {"text": ["a", "b", "c"], "label": ["x", "y", "z"]}, test={"text": ["d"], "label": ["z"]}
+    )
+    assert list(both["test"]["label"]) == [2]
+
+
+def test_class_names_of_the_source_are_kept() -> None:
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["world", "sport"])}
+    )
+    table = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, 1]}, features=features)
+    ready = text_and_label({"train": table}, "text", "label")["train"]
+    assert ready.features["label"].names == ["world", "sport"]
+    assert list(ready["label"]) == [1, 1]
+
+
+GOOD = {"text": ["a", "b"], "label": [0, 1]}
+REFUSED = {
+    "no such column": ({"texts": ["a", "b"], "label": [0, 1]}, {}, "did you mean 'texts'"),
+    "no rows": ({"text": [], "label": []}, {}, "train has no rows"),
+    "a number for a text": ({"text": [1, 2], "label": [0, 1]}, {}, "train row 0.*expected text"),
+    "no text": ({"text": ["a", None], "label": [0, 1]}, {}, "train row 1.*holds nothing"),
+    "no label": ({"text": ["a", "b"], "label": [0, None]}, {}, "train row 1.*holds nothing"),
+    "a fraction for a label": ({"text": ["a"], "label": [0.5]}, {}, "0.5 .float.*an integer"),
+    "a single class": ({"text": ["a", "b"], "label": [1, 1]}, {}, "a single class"),
+    "a label that train lacks": (GOOD, {"text": ["c"], "label": [7]}, "test row 0: label '7'"),
+    "a hidden test split": (GOOD, {"text": ["c"], "label": [-1]}, "hidden test split"),
+}
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_what_cannot_be_used_is_refused_by_split_and_row(fault: str) -> None:
+    train, test, message = REFUSED[fault]
+    with pytest.raises(BadInput, match=message):
+        prepared(train, **({"test": test} if test else {}))

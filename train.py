@@ -1,44 +1,77 @@
 """Train one cell, or with -m a grid of them.
 
 python train.py pooler=mean
-python train.py -m pooler=cls,mean,max,conv seed=0,1,2,3,4
+python train.py -m pooler=cls,mean,max,conv seed=0,1,2,3,4 study=first
 python train.py --help
 """
 
+import logging
 import os
+import signal
 import sys
 
 import hydra
 from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
-from poolbench.command import check_command
+from poolbench.command import Asked, asked_by_hydra, check_command, help_text
 from poolbench.errors import BadInput
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def train(cfg: DictConfig) -> float:
-    from poolbench.experiment import run_cell  # heavy: only once the configuration is known good
+def launched(cfg: DictConfig) -> float | None:
+    """One cell in a process of Hydra's own launcher; returns what a sweeper may optimise."""
+    from poolbench.sweep import plan, run_one
 
+    (planned,) = plan([asked_by_hydra(cfg)])
+    record = run_one(planned)
+    return record["metrics"]["best/val_accuracy"] if record and "metrics" in record else None
+
+
+def main() -> int:
+    """0: all cells have a result; 1: some have none; 2: nothing was started."""
+    args = get_args_parser().parse_args()
+    if args.help:
+        print(help_text())
+        return 0
+    if args.hydra_help or args.info or args.shell_completion:
+        launched()
+        return 0
     try:
-        return run_cell(cfg)
+        asked = check_command(args.overrides, args.multirun)
+        if args.cfg:
+            launched()
+            return 0
+        return run(asked)
     except BadInput as error:
-        refuse(error)
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
-def refuse(error: BadInput) -> None:
-    """One line and exit code 2; the traceback too under HYDRA_FULL_ERROR=1."""
-    if os.environ.get("HYDRA_FULL_ERROR") == "1":
-        raise error
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)
+def run(asked: list[Asked]) -> int:
+    """Plan, run and sum up; heavy imports happen here, once the command is known to be good."""
+    from poolbench import closing, sweep
+
+    def interrupted(number: int, _: object) -> None:
+        print("interrupted: the same command goes on from here", file=sys.stderr)
+        raise sweep.Interrupted(128 + number)
+
+    signal.signal(signal.SIGINT, interrupted)
+    signal.signal(signal.SIGTERM, interrupted)
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    planned = sweep.plan(asked)
+    if int(os.environ.get("LOCAL_RANK", 0)) > 0:
+        sweep.run_helper(planned[0])
+        return 0
+    sweep.declare_all(planned)
+    if asked[0].own_launcher:
+        launched()
+    else:
+        sweep.run_all(planned)
+    return closing.print_all([(p.cell, sweep.finished(p.cell)) for p in planned])
 
 
 if __name__ == "__main__":
-    args = get_args_parser().parse_args()
-    if not (args.help or args.hydra_help or args.info or args.shell_completion):
-        try:
-            check_command(args.overrides, args.multirun)
-        except BadInput as error:
-            refuse(error)
-    train()
+    sys.exit(main())

@@ -1,18 +1,19 @@
 """Fixtures that several tests share: small, but with real text and real weights."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+import torch
+from omegaconf import DictConfig
 
-from poolbench.command import CONF
+from poolbench.command import Asked, check_command
 from poolbench.encoders.scratch import ScratchEncoder
-from poolbench.results.record import RECORD
+from poolbench.results.record import read_record
+
+# The suite runs in two processes: threads of one would only wait for those of the other.
+torch.set_num_threads(1)
 
 SMALL = [
     "logger=none",
@@ -51,28 +52,23 @@ def shared_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("outputs")
 
 
-def composed(*overrides: str) -> DictConfig:
-    """The configuration of a command line, with Hydra's own part set as under hydra.main."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", overrides=list(overrides), return_hydra_config=True)
-    HydraConfig.instance().set_config(cfg)
-    with open_dict(cfg):
-        del cfg["hydra"]
-    return cfg
+def asked(*overrides: str) -> Asked:
+    """The one cell of a command line, checked as ``train.py`` checks it."""
+    return check_command(list(overrides), multirun=False)[0]
 
 
 @pytest.fixture
 def run(shared_output: Path) -> Callable[..., dict[str, Any]]:
-    """Run one small cell on real text and give its record."""
+    """Run one small cell on real text and give its record; errors come out as they are."""
     from poolbench.experiment import run_cell
+    from poolbench.prepare import prepare
+    from poolbench.sweep import plan
 
     def run(*overrides: str, change: Callable[[DictConfig], None] = lambda cfg: None) -> Any:
-        cfg = composed(*SMALL, f"output_dir={shared_output}", *overrides)
-        change(cfg)
-        before = set(shared_output.rglob(RECORD))
-        objective = run_cell(cfg)
-        (folder,) = (path.parent for path in set(shared_output.rglob(RECORD)) - before)
-        record = json.loads((folder / RECORD).read_text())
-        return record | {"folder": folder, "objective": objective}
+        one = asked(*SMALL, f"output_dir={shared_output}", *overrides)
+        change(one.cfg)
+        cell = plan([one])[0].cell
+        run_cell(one.cfg, cell, prepare(one.cfg))
+        return read_record(cell.folder) | {"folder": cell.folder}
 
     return run

@@ -9,7 +9,7 @@ import torch
 from poolbench.errors import BadInput
 from poolbench.module import Classification, Diverged
 from poolbench.results.record import read_predictions, read_record
-from tests.conftest import SMALL, composed
+from tests.conftest import asked
 
 SCRATCH = ["encoder=scratch", "encoder.layers=1", "encoder.max_length=32"]
 
@@ -41,7 +41,7 @@ def test_a_cell_leaves_a_whole_record(run) -> None:
     assert [epoch["epoch"] for epoch in record["history"]] == [0, 1]
     assert len(record["digests"]["order"]) == 2
     assert any("mean pooling" in caveat for caveat in record["caveats"])
-    assert record["objective"] == max(epoch["val/accuracy"] for epoch in record["history"])
+    assert metrics["best/val_accuracy"] == max(e["val/accuracy"] for e in record["history"])
 
 
 def test_scores_in_the_record_follow_from_the_predictions_beside_it(run) -> None:
@@ -54,16 +54,6 @@ def test_scores_in_the_record_follow_from_the_predictions_beside_it(run) -> None
     confusion = np.zeros((2, 2), dtype=int)
     np.add.at(confusion, (kept.labels, kept.predictions), 1)
     assert record["test_details"]["confusion"] == confusion.tolist()
-
-
-def test_what_is_finished_is_not_run_again(run, shared_output, capsys, monkeypatch) -> None:
-    from poolbench import experiment
-
-    record = run("study=again")
-    monkeypatch.setattr(experiment, "_train_and_test", None)
-    cfg = composed(*SMALL, f"output_dir={shared_output}", "study=again", "logger=csv")
-    assert experiment.run_cell(cfg) == record["objective"]
-    assert "nothing was run again" in capsys.readouterr().out
 
 
 def test_what_changes_a_result_makes_another_cell(run) -> None:
@@ -158,7 +148,7 @@ def test_the_schedule_warms_up_and_comes_down(scratch_encoder, monkeypatch) -> N
     from poolbench.poolers.mean import MeanPooler
 
     model = PooledClassifier(scratch_encoder, MeanPooler(64), LinearHead(64, 2))
-    module = Classification(model, composed("optimizer.warmup=0.2").optimizer, seed=0)
+    module = Classification(model, asked("optimizer.warmup=0.2").cfg.optimizer, seed=0)
     monkeypatch.setattr(
         Classification, "trainer", type("T", (), {"estimated_stepping_batches": 10})
     )

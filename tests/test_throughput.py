@@ -51,7 +51,7 @@ def figures() -> dict[str, float]:
         Sleeper(), DataLoader(batches, batch_size=None), DataLoader(batches[:1], batch_size=None)
     )
     assert len(clock.step_ms) == 24 - WARM_UP
-    return clock.summary(torch.device("cpu"))
+    return clock.summary(trainer.strategy)
 
 
 def test_rates_are_those_of_the_steps_without_validation(figures: dict[str, float]) -> None:

@@ -1,13 +1,69 @@
-"""What a person reads when a cell is done."""
+"""What a person reads while cells run and when they are done."""
 
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from poolbench.cell import Cell
 from poolbench.results.record import RECORD
 
+Record = dict[str, Any]
+Row = tuple[Cell, Record | None]
 
-def print_summary(record: dict[str, Any], cell: Cell, finished_before: bool = False) -> None:
-    """A short table: how good, how fast, how large, and where everything lies."""
+
+class Progress:
+    """One line for each cell of a sweep, with what is left; silent for a single cell."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.records: list[dict[str, Any]] = []
+        self.seconds: list[float] = []
+
+    @contextmanager
+    def running(self, cell: Cell) -> Iterator[None]:
+        """While a cell runs."""
+        if self.total > 1 and sys.stdout.isatty():
+            print(f"{self._count()} running {_name(cell)}", end="\r", flush=True)
+        self.started = time.perf_counter()
+        yield
+
+    def done(self, cell: Cell, record: dict[str, Any] | None) -> None:
+        """A cell has its record."""
+        if record is None:
+            return
+        self.records.append(record)
+        took = time.perf_counter() - self.started
+        # A cell that was finished before takes milliseconds and says nothing about the rest.
+        self.seconds += [took] if took > 0.1 else []
+        if self.total > 1:
+            left = self.total - len(self.records)
+            remaining = f", about {_clock(left * statistics.fmean(self.seconds or [0]))} left"
+            print(f"{self._count()} {_name(cell)}: {_outcome(record)}{remaining * bool(left)}")
+
+    def _count(self) -> str:
+        failed = sum(record["status"] != "ok" for record in self.records)
+        done = f"[{len(self.records)}/{self.total}"
+        return f"{done}, {failed} failed]" if failed else f"{done}]"
+
+
+def print_all(rows: Sequence[Row]) -> int:
+    """Sum up a command; the exit code: 0, or 1 where a cell failed, diverged or has no record."""
+    if len(rows) == 1:
+        print_cell(*rows[0])
+    else:
+        print_sweep(rows)
+    return 0 if all(record and record["status"] == "ok" for _, record in rows) else 1
+
+
+def print_cell(cell: Cell, record: dict[str, Any] | None) -> None:
+    """How good, how fast, how large, and where everything lies."""
+    if record is None or record["status"] != "ok":
+        _print_failures([(cell, record)])
+        return
     metrics, parameters = record["metrics"], record["parameters"]
     tuning = record["config"]["encoder"]["tuning"]
     best = f"{metrics['best/val_accuracy']:.4f} after epoch {metrics['best/epoch'] + 1:.0f}"
@@ -17,10 +73,10 @@ def print_summary(record: dict[str, Any], cell: Cell, finished_before: bool = Fa
         ("best validation", best),
     ]
     if "perf/samples_per_sec" in metrics:
-        source = "heads from stored states" if record["config"]["cache"]["enabled"] else "frozen"
+        stored = tuning == "frozen" and record["config"]["cache"]["enabled"]
+        what = "head on stored states" if stored else f"encoder {tuning}"
         speed = f"{metrics['perf/samples_per_sec']:,.0f} examples/s"
         tokens = f"{metrics['perf/tokens_per_sec']:,.0f} real tokens/s"
-        what = source if tuning == "frozen" else "end to end"
         rows.append(("training speed", f"{speed}, {tokens} ({what})"))
     rows += [
         ("pooler parameters", f"{parameters['pooler']:,} (head {parameters['head']:,})"),
@@ -29,8 +85,87 @@ def print_summary(record: dict[str, Any], cell: Cell, finished_before: bool = Fa
     if record["tracked"]:
         rows.append(tuple(record["tracked"]))
     rows += [("mind", caveat) for caveat in record["caveats"]]
-    if finished_before:
-        rows.append(("finished before", "nothing was run again"))
     print(f"\n{cell.pooler} on {cell.dataset} x {cell.encoder} ({tuning}), seed {cell.seed}")
     for name, value in rows:
         print(f"  {name:<18} {value}")
+
+
+def print_sweep(rows: Sequence[Row]) -> None:
+    """One line for each pooler, over its seeds, and every cell that has no result."""
+    groups: dict[str, list[tuple[Cell, Record]]] = defaultdict(list)
+    for cell, record in rows:
+        if record and record["status"] == "ok":
+            groups[cell.variant].append((cell, record))
+    settings = {variant: _flat(group[0][1]["config"]) for variant, group in groups.items()}
+    lines = [("pooler", "dataset x encoder", "cells", "test accuracy", "macro-F1", "parameters")]
+    for variant, group in groups.items():
+        cell, records = group[0][0], [record for _, record in group]
+        namesakes = [v for v, others in groups.items() if others[0][0].pooler == cell.pooler]
+        apart = _differences(settings[variant], [settings[v] for v in namesakes])
+        lines.append(
+            (
+                f"{cell.pooler} {apart}".strip(),
+                f"{cell.dataset} x {cell.encoder}",
+                str(len(records)),
+                _spread([record["metrics"]["test/accuracy"] for record in records]),
+                _spread([record["metrics"]["test/f1_macro"] for record in records]),
+                f"{records[0]['parameters']['pooler']:,}",
+            )
+        )
+    if groups:
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        print()
+        for line in lines:
+            print("  " + "  ".join(f"{text:<{w}}" for text, w in zip(line, widths, strict=True)))
+    _print_failures([row for row in rows if row[1] is None or row[1]["status"] != "ok"])
+    for caveat in sorted({c for _, record in rows if record for c in record.get("caveats", [])}):
+        print(f"  mind: {caveat}")
+    study = rows[0][0].study_folder
+    print(f"  report: python scripts/report.py {study}")
+
+
+def _print_failures(rows: Sequence[Row]) -> None:
+    for cell, record in rows:
+        if record is None:
+            print(f"  {_name(cell)}: no result; run the same command again", file=sys.stderr)
+        else:
+            log = cell.folder / record["log"]
+            print(f"  {_name(cell)} {record['status']}: {record['error']} ({log})", file=sys.stderr)
+
+
+def _name(cell: Cell) -> str:
+    return f"{cell.pooler} on {cell.dataset} x {cell.encoder}, seed {cell.seed}"
+
+
+def _outcome(record: dict[str, Any]) -> str:
+    if record["status"] != "ok":
+        return f"{record['status']}, {record['error']}"
+    return f"test accuracy {record['metrics']['test/accuracy']:.4f}"
+
+
+def _differences(own: dict[str, Any], others: Sequence[dict[str, Any]]) -> str:
+    """The settings in which one group differs from others that show the same names."""
+    telling = [
+        key
+        for key, value in own.items()
+        if not key.startswith(("dataset.", "encoder.")) and key not in ("seed", "output_dir")
+        if any(other.get(key) != value for other in others)
+    ]
+    return " ".join(f"{key}={own[key]}" for key in telling)
+
+
+def _spread(values: Sequence[float]) -> str:
+    middle = f"{statistics.fmean(values):.4f}"
+    return f"{middle} ± {statistics.stdev(values):.4f}" if len(values) > 1 else middle
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _flat(config: dict[str, Any], path: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat |= _flat(value, f"{path}{key}.") if isinstance(value, dict) else {path + key: value}
+    return flat

@@ -6,16 +6,19 @@ Nothing heavy is imported here: a misspelt key is answered in a fraction of a se
 import difflib
 import functools
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from poolbench.config import Config, OptimizerConfig, TrainerConfig
@@ -28,7 +31,47 @@ COMPONENTS = ("dataset", "encoder", "pooler", "head", "logger")
 TARGETS = ("poolbench.", "torch.optim.")
 
 
-def check_command(overrides: Sequence[str], multirun: bool) -> list[DictConfig]:
+HELP = """\
+Which pooler should I use with this encoder on this data, and what does it cost?
+
+  python train.py pooler=mean                                     train one cell
+  python train.py -m pooler=cls,mean,max seed=0,1,2 study=first   train a grid
+  python train.py -m 'pooler=glob(*)' experiment=smoke            every pooler, briefly
+  python train.py pooler=conv --cfg job                           show every value, run nothing
+
+Choose with group=name, change any value with group.key=value:
+"""
+
+
+def help_text() -> str:
+    """What there is to choose from, read off the folder of configurations."""
+    lines = []
+    for group in sorted(path for path in CONF.iterdir() if path.is_dir()):
+        names = sorted(str(p.relative_to(group).with_suffix("")) for p in group.rglob("*.yaml"))
+        lines.append(
+            textwrap.fill(f"  {group.name:<12}{', '.join(names)}", 96, subsequent_indent=14 * " ")
+        )
+    return "\n".join([HELP, *lines, "", "Hydra's own options: python train.py --hydra-help"])
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One cell that a command asks for.
+
+    Attributes:
+        cfg: its configuration, without Hydra's own part.
+        choices: group -> the name chosen for it.
+        overrides: the command line that gives this cell alone.
+        own_launcher: a launcher or sweeper of Hydra's was chosen: joblib, submitit, ...
+    """
+
+    cfg: DictConfig
+    choices: dict[str, str]
+    overrides: tuple[str, ...]
+    own_launcher: bool
+
+
+def check_command(overrides: Sequence[str], multirun: bool) -> list[Asked]:
     """Compose and check every cell that the command line asks for.
 
     Raises:
@@ -38,13 +81,22 @@ def check_command(overrides: Sequence[str], multirun: bool) -> list[DictConfig]:
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             try:
-                return [_check_cell(list(cell)) for cell in _grid(overrides, multirun)]
+                asked = [_check_cell(list(cell)) for cell in _grid(overrides, multirun)]
+                _check_grid(asked, multirun)
+                return asked
             except (HydraException, OmegaConfBaseException, ValueError) as error:
                 if isinstance(error, BadInput):
                     raise
                 raise BadInput(_in_one_line(error, overrides)) from error
     finally:
         GlobalHydra.instance().clear()
+
+
+def asked_by_hydra(cfg: DictConfig) -> Asked:
+    """The cell of a job that Hydra launched; it was checked before the launch."""
+    job = HydraConfig.get()
+    choices = {str(group): str(name) for group, name in job.runtime.choices.items()}
+    return Asked(cfg, choices, tuple(job.overrides.task), own_launcher=True)
 
 
 def _grid(overrides: Sequence[str], multirun: bool) -> list[Sequence[str]]:
@@ -58,10 +110,22 @@ def _grid(overrides: Sequence[str], multirun: bool) -> list[Sequence[str]]:
     return [overrides]
 
 
-def _check_cell(overrides: list[str]) -> DictConfig:
-    composed = compose("config", overrides=overrides, return_hydra_config=True)
-    choices = composed.hydra.runtime.choices
-    del composed.hydra
+def _check_grid(asked: Sequence[Asked], multirun: bool) -> None:
+    seen = set()
+    for cell in asked:
+        if multirun and (cell.cfg.trainer.devices > 1 or "ddp" in cell.cfg.trainer.strategy):
+            raise BadInput(
+                "-m does not go together with several devices: each process would start the whole "
+                "sweep again; run the cells one by one, or one cell a device"
+            )
+        if cell.overrides in seen:
+            raise BadInput(f"the sweep names one cell twice: {' '.join(cell.overrides)}")
+        seen.add(cell.overrides)
+
+
+def _check_cell(overrides: list[str]) -> Asked:
+    asked = _asked(compose("config", overrides=overrides, return_hydra_config=True), overrides)
+    composed, choices = asked.cfg, asked.choices
     for path, schema in (
         ("", Config),
         ("optimizer.", OptimizerConfig),
@@ -79,7 +143,15 @@ def _check_cell(overrides: list[str]) -> DictConfig:
     for group in COMPONENTS:
         _check_component(group, _plain(composed[group]), _defaults(f"{group}/{choices[group]}"))
     _check_values(composed)
-    return composed
+    return asked
+
+
+def _asked(cfg: DictConfig, overrides: Sequence[str]) -> Asked:
+    choices = {str(group): str(name) for group, name in cfg.hydra.runtime.choices.items()}
+    own = choices["hydra/launcher"] != "basic" or choices["hydra/sweeper"] != "basic"
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return Asked(cfg, choices, tuple(overrides), own)
 
 
 def _check_component(group: str, given: dict[str, Any], defaults: dict[str, Any]) -> None:
@@ -128,6 +200,12 @@ def _check_values(cfg: DictConfig) -> None:
         f"a pooler window is longer than encoder.max_length={cfg.encoder.max_length}": all(
             size <= cfg.encoder.max_length for size in sizes
         ),
+        "comparison.margin must be 0 or more": cfg.comparison.margin >= 0,
+        "comparison.metric must be accuracy or f1_macro": cfg.comparison.metric
+        in ("accuracy", "f1_macro"),
+        "comparison.looks must be rising numbers of seeds": list(cfg.comparison.looks)
+        == sorted(set(cfg.comparison.looks))
+        and min(cfg.comparison.looks, default=0) >= 2,
         "study must be a plain name: letters, digits, '.', '_' and '-'": re.fullmatch(
             r"[A-Za-z0-9][\w.-]*", cfg.study
         ),

@@ -30,7 +30,6 @@ class TrainerConfig:
     gradient_clip_val: float | None = None
     accumulate_grad_batches: int = 1
     limit_train_batches: float | None = None
-    overfit_batches: int = 0
     deterministic: bool = False
     profiler: str | None = None
     enable_progress_bar: bool = True
@@ -40,6 +39,14 @@ class TrainerConfig:
 class CacheConfig:
     enabled: bool = True
     max_gb: float = 16.0
+
+
+@dataclass
+class ComparisonConfig:
+    reference: str = "cls"
+    metric: str = "accuracy"
+    margin: float = 0.5
+    looks: list[int] = field(default_factory=lambda: [5, 10, 20])
 
 
 @dataclass
@@ -57,6 +64,8 @@ class Config:
     batch_size: int = MISSING
     patience: int = MISSING
     output_dir: str = MISSING
+    retry_failed: bool = False
+    comparison: ComparisonConfig = field(default_factory=ComparisonConfig)
 
 
 ConfigStore.instance().store(name="schema", node=Config)

@@ -1,109 +1,67 @@
 """One cell from its configuration to its record."""
 
 import copy
-import functools
-import json
 import logging
 import sys
 import time
 import warnings
-from pathlib import Path
+from math import ceil
 from typing import Any
 
-import datasets
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.utilities import disable_possible_user_warnings
 
-from poolbench import provenance
+from poolbench import checkpoints, provenance
 from poolbench.build import build
-from poolbench.cell import Cell, identify
-from poolbench.closing import print_summary
-from poolbench.data.corpus import Corpus, tokenise
+from poolbench.cell import Cell
+from poolbench.checkpoints import MONITOR
+from poolbench.data.corpus import Corpus
 from poolbench.data.datamodule import CorpusDataModule
 from poolbench.encoders.base import Encoder
-from poolbench.encoders.states import encode_once
 from poolbench.model import PooledClassifier
 from poolbench.module import Classification
-from poolbench.results.record import RECORD, Predictions, read_record, write_record
+from poolbench.prepare import Prepared, plain, with_states
+from poolbench.results.record import Predictions, write_record
 from poolbench.streams import drawing
 from poolbench.throughput import Throughput
 from poolbench.tracking import Tested, Tracker
 
-MONITOR = "val/accuracy"
+log = logging.getLogger(__name__)
 
 
-def run_cell(cfg: DictConfig) -> float:
-    """Train and test one cell, unless its record is already there.
+def run_cell(cfg: DictConfig, cell: Cell, prepared: Prepared) -> dict[str, Any] | None:
+    """Train and test one cell, going on where an interrupted run of it stopped.
 
     Returns:
-        The best validation accuracy: what a sweeper may optimise. Never a test figure.
+        Its record, written; None in the helper processes of a distributed run.
     """
-    _quiet()
+    _quiet(profiling=cfg.trainer.profiler is not None)
     started = time.perf_counter(), time.process_time()
-    splits, corpus, encoder = _prepare(
-        _json(cfg.dataset),
-        _json(cfg.encoder),
-        _json(cfg.cache),
-        Path(cfg.output_dir) / "cache",
-        cfg.trainer.enable_progress_bar,
-    )
-    choices = HydraConfig.get().runtime.choices
-    cell = identify(cfg, choices, _content(corpus, encoder))
-    if (cell.folder / RECORD).exists():
-        record = read_record(cell.folder)
-        print_summary(record, cell, finished_before=True)
-        return record["metrics"]["best/val_accuracy"]
-
-    with build(cfg.logger, _partial_=True)(cell=cell, settings=_plain(cfg)) as tracker:
+    corpus = prepared.corpus
+    encoder = with_states(cfg, prepared)
+    with build(cfg.logger, _partial_=True)(cell=cell, settings=plain(cfg)) as tracker:
         module, trainer, metrics = _train_and_test(cfg, cell, corpus, encoder, tracker)
         predictions = _predictions(module, corpus)
-        test = corpus.splits["test"]
         parameters = _parameters(module.model)
-        tracker.finish(
-            metrics,
-            parameters,
-            Tested(
-                texts=splits["test"]["text"],
-                labels=predictions.labels.tolist(),
-                predictions=predictions.predictions.tolist(),
-                class_names=corpus.class_names,
-            ),
-        )
+        if trainer.is_global_zero:
+            tracker.finish(metrics, parameters, _tested(prepared, predictions))
+    if not trainer.is_global_zero:
+        return None
     details = {name: value.tolist() for name, value in module.test_details.compute().items()}
     record = {
         "status": "ok",
-        "cell": {
-            "study": cell.study,
-            "dataset": cell.dataset,
-            "encoder": cell.encoder,
-            "pooler": cell.pooler,
-            "seed": cell.seed,
-            "digest": cell.digest,
-        },
-        "config": _plain(cfg),
+        "cell": cell.names,
+        "config": plain(cfg),
         "metrics": metrics,
         "history": module.history,
         "test_details": details,
         "parameters": parameters,
-        "data": {
-            "classes": list(corpus.class_names),
-            "examples": {split: len(rows) for split, rows in corpus.splits.items()},
-            "cut_texts": corpus.cut,
-            "blank_texts": corpus.blank,
-            "test_tokens": corpus.lengths[test.start : test.stop].tolist(),
-        },
-        "digests": {
-            "order": module.order_digests,
-            "tokens": corpus.token_digest,
-            "test_ids": corpus.split_digest("test"),
-            "data": corpus.data_digest,
-            "encoder": encoder.digest,
-        },
+        "data": corpus.summary(),
+        "digests": {**prepared.digests, "order": module.order_digests},
         "caveats": [encoder.caveat] if encoder.caveat else [],
         "tracked": tracker.where,
         "versions": provenance.versions(),
@@ -114,28 +72,30 @@ def run_cell(cfg: DictConfig) -> float:
             "cpu": time.process_time() - started[1],
         },
     }
-    if trainer.is_global_zero:
-        write_record(cell.folder, record, predictions)
-        print_summary(record, cell)
-    return metrics["best/val_accuracy"]
-
-
-@functools.lru_cache(maxsize=1)
-def _prepare(
-    dataset: str, encoder: str, cache: str, folder: Path, progress: bool
-) -> tuple[datasets.DatasetDict, Corpus, Encoder]:
-    """Data and encoder of a cell; kept for the next one, which mostly has the same."""
-    splits = build(_without_alias(dataset))
-    built: Encoder = build(_without_alias(encoder))
-    corpus = tokenise(splits, built.tokenize)
-    options = json.loads(cache)
-    if built.tuning == "frozen" and options["enabled"]:
-        built = encode_once(built, corpus, folder, options["max_gb"], progress)
-    return splits, corpus, built
+    write_record(cell.folder, record, predictions)
+    checkpoints.forget_epochs(cell.folder / "checkpoints")
+    return record
 
 
 def _train_and_test(
     cfg: DictConfig, cell: Cell, corpus: Corpus, encoder: Encoder, tracker: Tracker
+) -> tuple[Classification, pl.Trainer, dict[str, float]]:
+    """Fit, then test with the best weights; out of memory, again with half the rows at a time."""
+    pieces = 1
+    while True:
+        try:
+            return _fit_and_test(cfg, cell, corpus, encoder, tracker, pieces)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            if pieces >= cfg.batch_size:
+                raise
+            pieces *= 2
+            log.warning("%s: each batch is now computed in %d pieces", error, pieces)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+
+def _fit_and_test(
+    cfg: DictConfig, cell: Cell, corpus: Corpus, encoder: Encoder, tracker: Tracker, pieces: int
 ) -> tuple[Classification, pl.Trainer, dict[str, float]]:
     with drawing(cfg.seed, "pooler"):
         pooler = build(cfg.pooler, hidden_dim=encoder.hidden_dim)
@@ -144,47 +104,50 @@ def _train_and_test(
     # An encoder that trains must not hand its weights on to the next cell of a sweep.
     encoder = copy.deepcopy(encoder) if encoder.tuning == "full" else encoder
     module = Classification(PooledClassifier(encoder, pooler, head), cfg.optimizer, cfg.seed)
-    data = CorpusDataModule(corpus, cfg.batch_size, cfg.seed, encoder.padding_side, encoder.pad_id)
-    clock = Throughput()
-    checkpoint = ModelCheckpoint(
-        dirpath=cell.folder / "checkpoints",
-        filename="best",
-        monitor=MONITOR,
-        mode="max",
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
+    data = CorpusDataModule(
+        corpus, cfg.batch_size, cfg.seed, encoder.padding_side, encoder.pad_id, pieces
     )
-    stopping = EarlyStopping(
+    clock = Throughput()
+    folder = cell.folder / "checkpoints"
+    best = checkpoints.keep_best(folder)
+    stopping = checkpoints.StopWhenNoBetter(
         MONITOR, mode="max", patience=cfg.patience, check_on_train_epoch_end=True
     )
-    trainer = _trainer(cfg, [clock, checkpoint, stopping], tracker)
-    trainer.fit(module, data)
-    best = max(module.history, key=lambda epoch: epoch[MONITOR])
+    callbacks = [clock, stopping, best, checkpoints.keep_last_two(folder)]
+    trainer = _trainer(cfg, callbacks, tracker, pieces)
+    trainer.fit(module, data, ckpt_path=checkpoints.last_intact(folder))
+    epoch = max(module.history, key=lambda epoch: epoch[MONITOR])
     metrics = {
         "train/loss": module.history[-1]["train/loss"],
-        "best/val_accuracy": best[MONITOR],
-        "best/epoch": best["epoch"],
-        **clock.summary(trainer.strategy.root_device),
+        "best/val_accuracy": epoch[MONITOR],
+        "best/epoch": epoch["epoch"],
+        **clock.summary(trainer.strategy),
     }
-    tested = trainer.test(module, data, ckpt_path=checkpoint.best_model_path, verbose=False)[0]
+    if pieces > 1:
+        metrics["perf/pieces_per_batch"] = float(pieces)
+    tested = trainer.test(module, data, ckpt_path=best.best_model_path, verbose=False)[0]
     return module, trainer, metrics | dict(tested)
 
 
-def _trainer(cfg: DictConfig, callbacks: list[Callback], tracker: Tracker) -> pl.Trainer:
-    options = _plain(cfg.trainer)
+def _trainer(
+    cfg: DictConfig, callbacks: list[Callback], tracker: Tracker, pieces: int
+) -> pl.Trainer:
+    options = plain(cfg.trainer)
     if options["precision"] == "auto":
         half = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-        options["precision"] = (
-            "bf16-mixed" if half and options["accelerator"] != "cpu" else "32-true"
-        )
+        wanted = options["accelerator"] != "cpu"
+        options["precision"] = "bf16-mixed" if half and wanted else "32-true"
     # Without a terminal a bar would be a heap of lines.
     options["enable_progress_bar"] &= sys.stdout.isatty()
     if options["enable_progress_bar"]:
         callbacks.append(RichProgressBar(refresh_rate=20))
+    rows = ceil(cfg.batch_size / pieces)
+    options["accumulate_grad_batches"] *= ceil(cfg.batch_size / rows)
     return pl.Trainer(
         **options,
         callbacks=callbacks,
         logger=tracker.logger or False,
+        plugins=[checkpoints.VerifiedCheckpoints()],
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
@@ -204,14 +167,13 @@ def _predictions(module: Classification, corpus: Corpus) -> Predictions:
     )
 
 
-def _content(corpus: Corpus, encoder: Encoder) -> dict[str, Any]:
-    return {
-        "data": corpus.data_digest,
-        "tokens": corpus.token_digest,
-        "encoder": encoder.digest,
-        "tuning": encoder.tuning,
-        "padding_side": encoder.padding_side,
-    }
+def _tested(prepared: Prepared, predictions: Predictions) -> Tested:
+    return Tested(
+        texts=prepared.splits["test"]["text"],
+        labels=predictions.labels.tolist(),
+        predictions=predictions.predictions.tolist(),
+        class_names=prepared.corpus.class_names,
+    )
 
 
 def _parameters(model: PooledClassifier) -> dict[str, int]:
@@ -219,23 +181,10 @@ def _parameters(model: PooledClassifier) -> dict[str, int]:
     return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
 
 
-def _quiet() -> None:
+def _quiet(profiling: bool) -> None:
     """Lightning's tips and hints are for those who write a loop, not for those who run one."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    logging.getLogger("pytorch_lightning").setLevel(logging.INFO if profiling else logging.ERROR)
     disable_possible_user_warnings()
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty")
+    warnings.filterwarnings("ignore", message=".*Experiment logs directory .* exists and is not")
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
-
-
-def _plain(cfg: DictConfig) -> dict[str, Any]:
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
-
-
-def _json(cfg: DictConfig) -> str:
-    return json.dumps(_plain(cfg), sort_keys=True)
-
-
-def _without_alias(group: str) -> dict[str, Any]:
-    return {key: value for key, value in json.loads(group).items() if key != "alias"}

@@ -33,8 +33,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Nobody else is inside for the same ``path``; a process that dies lets go of it."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def locked(path: Path, wait: bool = True) -> Iterator[bool]:
+    """Nobody else is inside for the same ``path``; a process that dies lets go of it.
+
+    Yields:
+        True; or False at once where somebody else is inside and ``wait`` is false.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

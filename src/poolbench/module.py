@@ -70,7 +70,8 @@ class Classification(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         # Dropout is a function of the step, not of what was drawn before it.
-        torch.manual_seed(stream(self.seed, "step", self.global_step))
+        step = 1_000_000 * self.current_epoch + batch_index
+        torch.manual_seed(stream(self.seed, f"step {self.global_rank}", step))
         self.order.update(batch.example_ids.cpu().numpy().tobytes())
         loss = self._loss(self.model(batch), batch)
         # Summed here and logged once an epoch: logging every step costs more than a small pooler.
@@ -79,7 +80,10 @@ class Classification(pl.LightningModule):
         return loss
 
     def on_train_epoch_end(self) -> None:
-        loss = float(self.loss_sum) / self.examples
+        sums = self.trainer.strategy.reduce(
+            torch.stack([self.loss_sum, self.loss_sum.new_tensor(self.examples)]), reduce_op="sum"
+        )
+        loss = float(sums[0] / sums[1])
         self.log("train/loss", loss)
         self.order_digests.append(self.order.hexdigest()[:16])
         if not torch.tensor(loss).isfinite():
@@ -90,7 +94,7 @@ class Classification(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         logits = self.model(batch)
         self.val_scores.update(logits, batch.labels)
-        self.log("val/loss", self._loss(logits, batch), batch_size=len(batch))
+        self.log("val/loss", self._loss(logits, batch), batch_size=len(batch), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         self.log_dict(self.val_scores.compute(), prog_bar=True)
@@ -104,6 +108,10 @@ class Classification(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         self.log_dict(self.test_scores.compute())
+        if self.trainer.world_size > 1:
+            parts: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(parts, self.tested)
+            self.tested = [pair for part in parts for pair in part]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         config = self.optimizer_config

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import Strategy
 
 from poolbench.data.batch import Batch
 
@@ -71,16 +72,21 @@ class Throughput(pl.Callback):
             self.positions += positions
         self.marks, self.batches = self.marks[-1:], []
 
-    def summary(self, device: torch.device) -> dict[str, float]:
-        """``perf/*``: examples and real tokens a second, ms a step, padding, MB of memory."""
-        memory = {"perf/peak_memory_mb": _peak_memory(device) / 1e6}
+    def summary(self, strategy: Strategy) -> dict[str, float]:
+        """``perf/*``: examples and real tokens a second, ms a step, padding, MB of memory.
+
+        The rates are summed over the processes of a distributed run; the rest is this one's.
+        """
+        memory = {"perf/peak_memory_mb": _peak_memory(strategy.root_device) / 1e6}
         if not self.step_ms:
             return memory
         seconds = sum(self.step_ms) / 1e3
         ordered = sorted(self.step_ms)
+        rates = torch.tensor([self.samples, self.tokens], device=strategy.root_device) / seconds
+        samples_per_sec, tokens_per_sec = strategy.reduce(rates, reduce_op="sum").tolist()
         return memory | {
-            "perf/samples_per_sec": self.samples / seconds,
-            "perf/tokens_per_sec": self.tokens / seconds,
+            "perf/samples_per_sec": samples_per_sec,
+            "perf/tokens_per_sec": tokens_per_sec,
             "perf/step_ms_p50": statistics.median(ordered),
             "perf/step_ms_p95": ordered[int(0.95 * (len(ordered) - 1))],
             "perf/padding_ratio": self.positions / self.tokens,

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import datasets
 import torch
@@ -38,6 +39,17 @@ class Corpus:
     def token_digest(self) -> str:
         """The identity of the tokenised texts."""
         return _sha256(self.ids, self.starts)
+
+    def summary(self) -> dict[str, Any]:
+        """What a record says of its data."""
+        test = self.splits["test"]
+        return {
+            "classes": list(self.class_names),
+            "examples": {split: len(rows) for split, rows in self.splits.items()},
+            "cut_texts": self.cut,
+            "blank_texts": self.blank,
+            "test_tokens": self.lengths[test.start : test.stop].tolist(),
+        }
 
     def split_digest(self, split: str) -> str:
         """The identity of one split: which examples, in which order, with which labels."""

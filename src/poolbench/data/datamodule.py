@@ -1,6 +1,7 @@
 """Which examples come when: shuffled for training, by length for evaluation."""
 
 from collections.abc import Iterator
+from math import ceil
 
 import pytorch_lightning as pl
 import torch
@@ -18,13 +19,21 @@ class ShuffledBatches(Sampler[Tensor]):
     """Example ids of one training batch after another.
 
     The order is a function of (seed, epoch) and nothing else, so every pooler sees the same one.
-    With several processes each takes its share of every batch.
+    With several processes each takes its share of every batch; with several pieces a batch comes
+    in as many parts, one after another.
     """
 
     def __init__(
-        self, examples: range, batch_size: int, seed: int, rank: int = 0, world: int = 1
+        self,
+        examples: range,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        pieces: int = 1,
     ) -> None:
         self.examples, self.batch_size, self.seed = examples, batch_size, seed
+        self.rows = ceil(batch_size / pieces)
         self.rank, self.world = rank, world
         self.epoch = 0
 
@@ -36,13 +45,20 @@ class ShuffledBatches(Sampler[Tensor]):
         order = torch.randperm(
             len(self.examples), generator=generator(self.seed, "order", self.epoch)
         )
-        for batch in (order + self.examples.start).split(self.batch_size)[: len(self)]:
-            yield batch[self.rank :: self.world]
+        for batch in (order + self.examples.start).split(self.batch_size):
+            for piece in batch.split(self.rows):
+                # With fewer examples than processes, one of them would have none.
+                if len(piece) >= self.world:
+                    yield piece[self.rank :: self.world]
 
     def __len__(self) -> int:
         full, rest = divmod(len(self.examples), self.batch_size)
-        # A last batch with fewer examples than processes would leave one of them without any.
-        return full + (rest >= self.world)
+        sizes = [self.batch_size] * full + [rest]
+        return sum(
+            min(self.rows, size - start) >= self.world
+            for size in sizes
+            for start in range(0, size, self.rows)
+        )
 
 
 class ByLength(Sampler[Tensor]):
@@ -69,18 +85,28 @@ class CorpusDataModule(pl.LightningDataModule):
         seed: of the training order.
         padding_side: "left" or "right", as the encoder wants it.
         pad_id: the id that fills the padding.
+        pieces: parts that each training batch comes in.
     """
 
     def __init__(
-        self, corpus: Corpus, batch_size: int, seed: int, padding_side: str, pad_id: int
+        self,
+        corpus: Corpus,
+        batch_size: int,
+        seed: int,
+        padding_side: str,
+        pad_id: int,
+        pieces: int = 1,
     ) -> None:
         super().__init__()
+        self.pieces = pieces
         self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
         self.padding_side, self.pad_id = padding_side, pad_id
 
     def train_dataloader(self) -> DataLoader[Batch]:
         examples = self.corpus.splits["train"]
-        return self._loader(ShuffledBatches(examples, self.batch_size, self.seed, *self._place()))
+        return self._loader(
+            ShuffledBatches(examples, self.batch_size, self.seed, *self._place(), self.pieces)
+        )
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return self._loader(ByLength(self.corpus, self.corpus.splits["validation"], *self._place()))

@@ -114,7 +114,7 @@ def _write(
         encoder.to(device).eval()
         # The longest first: the least padding, and memory runs out at once or not at all.
         batches = corpus.lengths.argsort(descending=True).split(64)
-        title = f"encoding {len(corpus.labels):,} texts, {gigabytes:.2f} GB"
+        title = f"encoding {len(corpus.labels):,} texts, {1e3 * gigabytes:,.0f} MB"
         with torch.inference_mode():
             for example_ids in track(batches, title, disable=not progress):
                 batch = make_batch(corpus, example_ids, encoder.padding_side, encoder.pad_id)

@@ -15,7 +15,7 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
 from poolbench.command import Asked, asked_by_hydra, check_command, help_text
-from poolbench.errors import BadInput
+from poolbench.errors import BadInput, Interrupted
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -29,7 +29,9 @@ def launched(cfg: DictConfig) -> float | None:
 
 
 def main() -> int:
-    """0: all cells have a result; 1: some have none; 2: nothing was started."""
+    """0: every cell has a result; 1: some have none; 2: nothing started; 130, 143: cut short."""
+    signal.signal(signal.SIGINT, interrupted)
+    signal.signal(signal.SIGTERM, interrupted)
     args = get_args_parser().parse_args()
     if args.help:
         print(help_text())
@@ -50,16 +52,16 @@ def main() -> int:
         return 2
 
 
+def interrupted(number: int, _: object) -> None:
+    """End here; what is on disk is whole."""
+    print("interrupted: the same command goes on from here", file=sys.stderr)
+    raise Interrupted(128 + number)
+
+
 def run(asked: list[Asked]) -> int:
     """Plan, run and sum up; heavy imports happen here, once the command is known to be good."""
     from poolbench import closing, sweep
 
-    def interrupted(number: int, _: object) -> None:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
-        raise sweep.Interrupted(128 + number)
-
-    signal.signal(signal.SIGINT, interrupted)
-    signal.signal(signal.SIGTERM, interrupted)
     logging.basicConfig(format="%(levelname)s: %(message)s")
     planned = sweep.plan(asked)
     if int(os.environ.get("LOCAL_RANK", 0)) > 0:

@@ -12,6 +12,8 @@ from poolbench.command import Asked, check_command
 from poolbench.encoders.scratch import ScratchEncoder
 from poolbench.results.record import read_record
 
+ROOT = Path(__file__).parents[1]
+
 # The suite runs in two processes: threads of one would only wait for those of the other.
 torch.set_num_threads(1)
 

@@ -1,5 +1,6 @@
 """Whole cells on real text: what they leave behind, what they share, what they never mix."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,8 @@ def test_a_cell_leaves_a_whole_record(run) -> None:
     assert record["data"]["classes"] == ["negative", "positive"]
     assert [epoch["epoch"] for epoch in record["history"]] == [0, 1]
     assert len(record["digests"]["order"]) == 2
+    texts = folder.parents[3] / record["data"]["test_texts"]
+    assert len(json.loads(texts.read_text())["texts"]) == 64
     assert any("mean pooling" in caveat for caveat in record["caveats"])
     assert metrics["best/val_accuracy"] == max(e["val/accuracy"] for e in record["history"])
 

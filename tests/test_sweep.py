@@ -8,7 +8,7 @@ import pytest
 
 from poolbench import closing, sweep
 from poolbench.command import check_command
-from poolbench.errors import BadInput
+from poolbench.errors import BadInput, Interrupted
 from poolbench.module import Classification
 from poolbench.results.manifest import read_manifest
 from poolbench.results.record import read_predictions, read_record
@@ -98,8 +98,8 @@ def test_an_interrupted_cell_goes_on_to_the_same_result(
 
     cut = planned(tmp_path, *overrides, "study=cut", "batch_size=20")
     with monkeypatch.context() as broken:
-        break_training(broken, "AttentionPooler", sweep.Interrupted(143), at=cut_at)
-        with pytest.raises(sweep.Interrupted):
+        break_training(broken, "AttentionPooler", Interrupted(143), at=cut_at)
+        with pytest.raises(Interrupted):
             run(cut)
     assert not (cut[0].cell.folder / "record.json").exists()
 
@@ -128,7 +128,7 @@ def test_a_cell_cut_short_after_it_decided_to_stop_does_not_train_on(
     cut = planned(tmp_path, *overrides, "study=cut")
     with monkeypatch.context() as broken:
         broken.setattr(Classification, "test_step", _interrupt)
-        with pytest.raises(sweep.Interrupted):
+        with pytest.raises(Interrupted):
             run(cut)
     assert run(cut) == 0
     histories = [read_record(p[0].cell.folder)["history"] for p in (whole, cut)]
@@ -138,7 +138,7 @@ def test_a_cell_cut_short_after_it_decided_to_stop_does_not_train_on(
 
 
 def _interrupt(*_: object) -> None:
-    raise sweep.Interrupted(143)
+    raise Interrupted(143)
 
 
 @pytest.mark.parametrize("damaged", [1, 2], ids=["the last", "both"])
@@ -150,8 +150,8 @@ def test_damaged_checkpoints_are_not_gone_on_from(
     run(whole)
     cut = planned(tmp_path, *overrides, "study=cut")
     with monkeypatch.context() as broken:
-        break_training(broken, "MeanPooler", sweep.Interrupted(143), at=7)
-        with pytest.raises(sweep.Interrupted):
+        break_training(broken, "MeanPooler", Interrupted(143), at=7)
+        with pytest.raises(Interrupted):
             run(cut)
     epochs = sorted((cut[0].cell.folder / "checkpoints").glob("epoch=*.ckpt"))
     assert len(epochs) == 2

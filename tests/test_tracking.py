@@ -59,12 +59,16 @@ def test_no_network_behind_a_key_means_offline_not_a_crash(run, monkeypatch, cap
     def unreachable(**_: object) -> bool:
         raise wandb.errors.AuthenticationError("no network\nand a second line")
 
+    from poolbench import tracking
+
+    tracking._online.cache_clear()
     monkeypatch.setattr(wandb, "login", unreachable)
     record = run(*TINY, "logger=wandb", "study=unreachable")
     assert "offline" in record["tracked"][1]
     said = capsys.readouterr().err
-    assert "W&B: no network; this run is kept offline" in said
+    assert "W&B: no network; runs are kept offline" in said
     assert said.count("\n") == 1
+    tracking._online.cache_clear()
 
 
 def test_a_cell_that_fails_leaves_a_run_marked_failed(run, shared_output, monkeypatch) -> None:

@@ -18,6 +18,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -36,7 +37,7 @@ Which pooler should I use with this encoder on this data, and what does it cost?
 
   python train.py pooler=mean                                     train one cell
   python train.py -m pooler=cls,mean,max seed=0,1,2 study=first   train a grid
-  python train.py -m 'pooler=glob(*)' experiment=smoke            every pooler, briefly
+  python train.py experiment=smoke                                every pooler, briefly
   python train.py pooler=conv --cfg job                           show every value, run nothing
 
 Choose with group=name, change any value with group.key=value:
@@ -82,7 +83,7 @@ def check_command(overrides: Sequence[str], multirun: bool) -> list[Asked]:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             try:
                 asked = [_check_cell(list(cell)) for cell in _grid(overrides, multirun)]
-                _check_grid(asked, multirun)
+                _check_grid(asked)
                 return asked
             except (HydraException, OmegaConfBaseException, ValueError) as error:
                 if isinstance(error, BadInput):
@@ -101,19 +102,25 @@ def asked_by_hydra(cfg: DictConfig) -> Asked:
 
 def _grid(overrides: Sequence[str], multirun: bool) -> list[Sequence[str]]:
     loader = GlobalHydra.instance().config_loader()
-    parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
-    if multirun:
-        return list(BasicSweeper.split_arguments(parsed, max_batch_size=None)[0])
+    parser = OverridesParser.create(config_loader=loader)
+    parsed = parser.parse_overrides(list(overrides))
+    plain = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
+    hydra = compose("config", overrides=plain, return_hydra_config=True).hydra
+    if multirun or hydra.mode == RunMode.MULTIRUN:
+        given = {override.key_or_group for override in parsed}
+        params = hydra.sweeper.get("params") or {}
+        own = parser.parse_overrides([f"{k}={v}" for k, v in params.items() if k not in given])
+        return list(BasicSweeper.split_arguments(own + parsed, max_batch_size=None)[0])
     for override in parsed:
         if override.is_sweep_override():
             raise BadInput(f"{override.input_line} names several values: add -m to sweep over them")
     return [overrides]
 
 
-def _check_grid(asked: Sequence[Asked], multirun: bool) -> None:
+def _check_grid(asked: Sequence[Asked]) -> None:
     seen = set()
     for cell in asked:
-        if multirun and (cell.cfg.trainer.devices > 1 or "ddp" in cell.cfg.trainer.strategy):
+        if len(asked) > 1 and (cell.cfg.trainer.devices > 1 or "ddp" in cell.cfg.trainer.strategy):
             raise BadInput(
                 "-m does not go together with several devices: each process would start the whole "
                 "sweep again; run the cells one by one, or one cell a device"

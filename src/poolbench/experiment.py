@@ -1,6 +1,7 @@
 """One cell from its configuration to its record."""
 
 import copy
+import json
 import logging
 import sys
 import time
@@ -22,6 +23,7 @@ from poolbench.checkpoints import MONITOR
 from poolbench.data.corpus import Corpus
 from poolbench.data.datamodule import CorpusDataModule
 from poolbench.encoders.base import Encoder
+from poolbench.files import replacing
 from poolbench.model import PooledClassifier
 from poolbench.module import Classification
 from poolbench.prepare import Prepared, plain, with_states
@@ -51,16 +53,15 @@ def run_cell(cfg: DictConfig, cell: Cell, prepared: Prepared) -> dict[str, Any] 
             tracker.finish(metrics, parameters, _tested(prepared, predictions))
     if not trainer.is_global_zero:
         return None
-    details = {name: value.tolist() for name, value in module.test_details.compute().items()}
     record = {
         "status": "ok",
         "cell": cell.names,
         "config": plain(cfg),
         "metrics": metrics,
         "history": module.history,
-        "test_details": details,
+        "test_details": module.test_report,
         "parameters": parameters,
-        "data": corpus.summary(),
+        "data": {**corpus.summary(), "test_texts": _keep_texts(cell, prepared)},
         "digests": {**prepared.digests, "order": module.order_digests},
         "caveats": [encoder.caveat] if encoder.caveat else [],
         "tracked": tracker.where,
@@ -165,6 +166,16 @@ def _predictions(module: Classification, corpus: Corpus) -> Predictions:
         predictions=logits.argmax(dim=1).numpy(),
         logits=logits.numpy().astype(np.float32),
     )
+
+
+def _keep_texts(cell: Cell, prepared: Prepared) -> str:
+    """The test texts of a study, kept once for all its cells; the file's name below the study."""
+    name = f"{cell.dataset}/texts-{prepared.digests['data'][:8]}.json"
+    path = cell.study_folder / name
+    if not path.exists():
+        with replacing(path) as file:
+            file.write(json.dumps({"texts": list(prepared.splits["test"]["text"])}).encode())
+    return name
 
 
 def _tested(prepared: Prepared, predictions: Predictions) -> Tested:

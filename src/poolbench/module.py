@@ -62,6 +62,7 @@ class Classification(pl.LightningModule):
         self.history: list[dict[str, float]] = []
         self.order_digests: list[str] = []
         self.tested: list[tuple[Tensor, Tensor]] = []
+        self.test_report: dict[str, list[Any]] = {}
 
     def on_train_epoch_start(self) -> None:
         self.order = hashlib.sha256()
@@ -108,6 +109,8 @@ class Classification(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         self.log_dict(self.test_scores.compute())
+        details = self.test_details.compute()
+        self.test_report = {name: value.tolist() for name, value in details.items()}
         if self.trainer.world_size > 1:
             parts: list[Any] = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(parts, self.tested)

@@ -9,7 +9,7 @@ from typing import Any
 from poolbench.cell import Cell, identify
 from poolbench.closing import Progress
 from poolbench.command import Asked
-from poolbench.errors import BadInput
+from poolbench.errors import BadInput, Interrupted
 from poolbench.experiment import run_cell
 from poolbench.files import locked, replacing
 from poolbench.module import Diverged
@@ -19,10 +19,6 @@ from poolbench.results.record import RECORD, DamagedRecord, read_record, write_r
 
 log = logging.getLogger(__name__)
 FAILURE_LOG = "failure.log"
-
-
-class Interrupted(SystemExit):
-    """A signal ended the program; the code is 130 for Ctrl-C and 143 for SIGTERM."""
 
 
 @dataclass(frozen=True)

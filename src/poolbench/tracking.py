@@ -1,5 +1,6 @@
 """Where a run can be watched: W&B, CSV, TensorBoard or nowhere. Nothing is read back from here."""
 
+import functools
 import importlib.util
 import os
 import sys
@@ -122,16 +123,32 @@ def _start(
             settings=wandb.Settings(console="off", silent=True),
         )
 
-    if mode == "offline" or os.environ.get("WANDB_MODE") == "offline":
+    if mode == "offline" or os.environ.get("WANDB_MODE") == "offline" or not _online(mode):
         return start("offline")
     try:
-        if mode == "online" or wandb.login(prompt=False):
-            return start("online")
-        reason = "not logged in"
+        return start("online")
     except Exception as error:  # wandb raises many kinds; none of them may stop a training
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    print(f"W&B: {reason}; this run is kept offline, sync it later", file=sys.stderr)
-    return start("offline")
+        _say_offline(error)
+        return start("offline")
+
+
+@functools.cache
+def _online(mode: str) -> bool:
+    """Is there a login? Asked once: without a network the answer takes ten seconds."""
+    import wandb
+
+    try:
+        if mode == "online" or wandb.login(prompt=False):
+            return True
+        _say_offline("not logged in")
+    except Exception as error:
+        _say_offline(error)
+    return False
+
+
+def _say_offline(why: object) -> None:
+    reason = str(why).strip().splitlines()[0] if str(why).strip() else type(why).__name__
+    print(f"W&B: {reason}; runs are kept offline, sync them later", file=sys.stderr)
 
 
 @contextmanager

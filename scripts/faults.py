@@ -15,13 +15,12 @@ import json
 import multiprocessing
 import os
 import random
-import resource
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -31,12 +30,18 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import train
 from poolbench.data.sources import movie_reviews
-from poolbench.module import Classification
 from poolbench.results.record import DamagedRecord, read_predictions, read_record
+from scripts.sabotage import (
+    STEPS,
+    Sabotage,
+    count_steps,
+    damage,
+    die_at,
+    disk_full,
+    raising,
+)
 
 GRID = ["pooler=mean,attention", "seed=0,1"]
-STEPS = multiprocessing.Value(ctypes.c_long, 0)
-Sabotage = Callable[[], None]
 
 
 class Bench:
@@ -130,73 +135,6 @@ def digest_of(output: Path) -> dict[str, str]:
 def wait(pid: int) -> int:
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return code if code >= 0 else 128 - code
-
-
-def count_steps() -> None:
-    original = Classification.training_step
-
-    def step(self, batch, index):  # type: ignore[no-untyped-def]
-        with STEPS.get_lock():
-            STEPS.value += 1
-        return original(self, batch, index)
-
-    Classification.training_step = step
-
-
-def die_at(nth: int, calls: "multiprocessing.sharedctypes.Synchronized[int]") -> Sabotage:
-    """The process dies at its nth fsync, rename or file creation, as if its plug were pulled."""
-
-    def sabotage() -> None:
-        def dying(original):  # type: ignore[no-untyped-def]
-            def call(*args, **kwargs):  # type: ignore[no-untyped-def]
-                calls.value += 1
-                if calls.value == nth:
-                    os._exit(137)
-                return original(*args, **kwargs)
-
-            return call
-
-        os.fsync, os.replace = dying(os.fsync), dying(os.replace)
-        tempfile.mkstemp = dying(tempfile.mkstemp)
-
-    return sabotage
-
-
-def raising(error: BaseException, pooler: str) -> Sabotage:
-    """Cells with this pooler raise in their first step."""
-
-    def sabotage() -> None:
-        original = Classification.training_step
-
-        def step(self, batch, index):  # type: ignore[no-untyped-def]
-            if type(self.model.pooler).__name__ == pooler:
-                raise error
-            return original(self, batch, index)
-
-        Classification.training_step = step
-
-    return sabotage
-
-
-def disk_full(bytes_per_file: int) -> Sabotage:
-    """The kernel refuses to let any file grow beyond so many bytes."""
-
-    def sabotage() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        # What is printed would meet the limit too.
-        silent = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silent, 1)
-        os.dup2(silent, 2)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_per_file, bytes_per_file))
-
-    return sabotage
-
-
-def damage(path: Path, how: str, draw: random.Random) -> None:
-    content = bytearray(path.read_bytes())
-    if how == "flip":
-        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
-    path.write_bytes({"empty": b"", "truncate": content[: len(content) // 2]}.get(how, content))
 
 
 def kills(bench: Bench, draw: random.Random, rounds: int, seconds: float) -> Iterator[str]:

@@ -3,15 +3,24 @@
 from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 
+from poolbench.config import TARGETS
 from poolbench.errors import BadInput
 
 
 def build(config: Any, *args: Any, **kwargs: Any) -> Any:
-    """``hydra.utils.instantiate``, with the user's own mistakes in their own words."""
+    """``hydra.utils.instantiate`` for allowed targets, user mistakes in their own words.
+
+    Raises:
+        BadInput: the target was not defined where it may be, whatever path leads to it.
+    """
+    target = config["_target_"]
+    # poolbench.files.os.system starts with an allowed prefix, but it was defined elsewhere.
+    if not f"{getattr(get_object(target), '__module__', '')}.".startswith(TARGETS):
+        raise BadInput(f"_target_={target} is not allowed, only {' and '.join(TARGETS)} are")
     try:
-        return instantiate(config, *args, **kwargs)
+        return instantiate(config, *args, _recursive_=False, **kwargs)
     except InstantiationException as error:
         if isinstance(error.__cause__, BadInput):
             raise error.__cause__ from None

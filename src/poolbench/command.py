@@ -3,11 +3,10 @@
 Nothing heavy is imported here: a misspelt key is answered in a fraction of a second.
 """
 
-import difflib
 import functools
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,21 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from poolbench.config import Config, OptimizerConfig, TrainerConfig
 from poolbench.errors import BadInput
+from poolbench.rules import (
+    COMPONENTS,
+    check_component,
+    check_keys,
+    check_values,
+    leaves,
+    nearest,
+    plain,
+)
 
 CONF = Path(__file__).parents[2] / "conf"
-# Groups whose files are open: what keys they have is for each file to say.
-COMPONENTS = ("dataset", "encoder", "pooler", "head", "logger")
-# Everything that may be built from a config, and nothing else.
-TARGETS = ("poolbench.", "torch.optim.")
-
-
 HELP = """\
 Which pooler should I use with this encoder on this data, and what does it cost?
 
@@ -104,8 +105,8 @@ def _grid(overrides: Sequence[str], multirun: bool) -> list[Sequence[str]]:
     loader = GlobalHydra.instance().config_loader()
     parser = OverridesParser.create(config_loader=loader)
     parsed = parser.parse_overrides(list(overrides))
-    plain = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
-    hydra = compose("config", overrides=plain, return_hydra_config=True).hydra
+    single = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
+    hydra = compose("config", overrides=single, return_hydra_config=True).hydra
     if multirun or hydra.mode == RunMode.MULTIRUN:
         given = {override.key_or_group for override in parsed}
         params = hydra.sweeper.get("params") or {}
@@ -133,23 +134,10 @@ def _check_grid(asked: Sequence[Asked]) -> None:
 def _check_cell(overrides: list[str]) -> Asked:
     asked = _asked(compose("config", overrides=overrides, return_hydra_config=True), overrides)
     composed, choices = asked.cfg, asked.choices
-    for path, schema in (
-        ("", Config),
-        ("optimizer.", OptimizerConfig),
-        ("trainer.", TrainerConfig),
-    ):
-        fields = schema.__dataclass_fields__
-        for key in _plain(OmegaConf.select(composed, path.rstrip(".")) if path else composed):
-            if key not in fields:
-                raise BadInput(f"unknown key {path}{key}{_nearest(key, list(fields))}")
-    for key, value in _leaves(_plain(composed)):
-        if value == "???":
-            raise BadInput(f"{key} needs a value: add {key}=... to the command")
-        if key.endswith("_target_") and not str(value).startswith(TARGETS):
-            raise BadInput(f"{key}={value} is not allowed, only {' and '.join(TARGETS)} are")
+    check_keys(composed)
     for group in COMPONENTS:
-        _check_component(group, _plain(composed[group]), _defaults(f"{group}/{choices[group]}"))
-    _check_values(composed)
+        check_component(group, plain(composed[group]), _defaults(f"{group}/{choices[group]}"))
+    check_values(composed)
     return asked
 
 
@@ -161,86 +149,11 @@ def _asked(cfg: DictConfig, overrides: Sequence[str]) -> Asked:
     return Asked(cfg, choices, tuple(overrides), own)
 
 
-def _check_component(group: str, given: dict[str, Any], defaults: dict[str, Any]) -> None:
-    for key, value in given.items():
-        if key not in defaults:
-            raise BadInput(f"unknown key {group}.{key}{_nearest(key, defaults)}")
-        if not _alike(value, defaults[key]):
-            raise BadInput(
-                f"{group}.{key}={value!r} has the wrong type: "
-                f"expected {type(defaults[key]).__name__}, like {defaults[key]!r}"
-            )
-
-
-def _alike(value: Any, default: Any) -> bool:
-    """Could ``value`` stand where ``default`` stands? A key that may be empty takes any value."""
-    if default in (None, "???") or (isinstance(default, str) and default.startswith("${")):
-        return True
-    if isinstance(default, list):
-        return isinstance(value, list) and all(_alike(item, default[0]) for item in value)
-    if isinstance(default, float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return type(value) is type(default)
-
-
-def _check_values(cfg: DictConfig) -> None:
-    sizes = [
-        value
-        for key, value in _plain(cfg.pooler).items()
-        if key.startswith(("kernel", "window"))
-        for value in (value if isinstance(value, list) else [value])
-    ]
-    rules = {
-        "seed must be 0 or more": cfg.seed >= 0,
-        "batch_size must be 1 or more": cfg.batch_size >= 1,
-        "patience must be 1 or more": cfg.patience >= 1,
-        "trainer.max_epochs must be 1 or more": cfg.trainer.max_epochs >= 1,
-        "trainer.devices must be 1 or more": cfg.trainer.devices >= 1,
-        "optimizer.lr must be above 0": cfg.optimizer.lr > 0,
-        "optimizer.encoder_lr must be above 0": cfg.optimizer.encoder_lr > 0,
-        "optimizer.weight_decay must be 0 or more": cfg.optimizer.weight_decay >= 0,
-        "optimizer.warmup must lie in 0..1": 0 <= cfg.optimizer.warmup <= 1,
-        "optimizer.schedule must be linear, cosine or constant": cfg.optimizer.schedule
-        in ("linear", "cosine", "constant"),
-        "encoder.tuning must be frozen or full": cfg.encoder.tuning in ("frozen", "full"),
-        "encoder.max_length must be 1 or more": cfg.encoder.max_length >= 1,
-        f"a pooler window is longer than encoder.max_length={cfg.encoder.max_length}": all(
-            size <= cfg.encoder.max_length for size in sizes
-        ),
-        "comparison.margin must be 0 or more": cfg.comparison.margin >= 0,
-        "comparison.metric must be accuracy or f1_macro": cfg.comparison.metric
-        in ("accuracy", "f1_macro"),
-        "comparison.looks must be rising numbers of seeds": list(cfg.comparison.looks)
-        == sorted(set(cfg.comparison.looks))
-        and min(cfg.comparison.looks, default=0) >= 2,
-        "study must be a plain name: letters, digits, '.', '_' and '-'": re.fullmatch(
-            r"[A-Za-z0-9][\w.-]*", cfg.study
-        ),
-    }
-    for rule, holds in rules.items():
-        if not holds:
-            raise BadInput(rule)
-
-
 @functools.cache
 def _defaults(name: str) -> dict[str, Any]:
     """What one file of a group says, its own defaults included."""
     group = name.split("/")[0]
-    return _plain(compose(name)[group])
-
-
-def _plain(node: DictConfig) -> dict[str, Any]:
-    plain = OmegaConf.to_container(node, resolve=False)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
-
-
-def _leaves(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value
+    return plain(compose(name)[group])
 
 
 def _in_one_line(error: Exception, overrides: Sequence[str]) -> str:
@@ -248,25 +161,20 @@ def _in_one_line(error: Exception, overrides: Sequence[str]) -> str:
     group = re.search(r"Could not find '([\w/]+)/([^']+)'", text)
     if group:
         options = sorted(path.stem for path in (CONF / group[1]).glob("*.yaml"))
-        near = _nearest(group[2], options)
+        near = nearest(group[2], options)
         return f"unknown {group[1]} '{group[2]}'{near} There are: {', '.join(options)}"
     key = re.search(r"Key '([^']+)' is not in struct\s+full_key: (\S+)", text) or re.search(
         r"Key '([^']+)' not in '\w+'\s+full_key: (\S+)", text
     )
     if key:
-        return f"unknown key {key[2]}{_nearest(key[2], _every_key(overrides))}"
+        return f"unknown key {key[2]}{nearest(key[2], _every_key(overrides))}"
     reason = str(error.__cause__ or error).splitlines()[0]
     first = text.splitlines()[0]
     return first if reason in first else f"{first.removesuffix('.')}: {reason}"
 
 
-def _nearest(word: str, known: Sequence[str] | dict[str, Any]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f", did you mean {near[0]}?" if near else "."
-
-
 def _every_key(overrides: Sequence[str]) -> list[str]:
     """The keys there are under the choices that a command makes."""
     choices = [o for o in overrides if (CONF / o.split("=")[0]).is_dir() and "," not in o]
-    keys = [key for key, _ in _leaves(_plain(compose("config", overrides=choices)))]
+    keys = [key for key, _ in leaves(plain(compose("config", overrides=choices)))]
     return [*COMPONENTS, *(key for key in keys if not key.endswith("_target_"))]

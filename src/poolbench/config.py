@@ -6,6 +6,9 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+# Everything that may be built from a configuration, and nothing else.
+TARGETS = ("poolbench.", "torch.optim.")
+
 
 @dataclass
 class OptimizerConfig:

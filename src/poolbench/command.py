@@ -152,8 +152,10 @@ def _asked(cfg: DictConfig, overrides: Sequence[str]) -> Asked:
 @functools.cache
 def _defaults(name: str) -> dict[str, Any]:
     """What one file of a group says, its own defaults included."""
-    group = name.split("/")[0]
-    return plain(compose(name)[group])
+    node = compose(name)
+    for part in name.split("/")[:-1]:
+        node = node[part]
+    return plain(node)
 
 
 def _in_one_line(error: Exception, overrides: Sequence[str]) -> str:

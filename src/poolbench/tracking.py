@@ -118,7 +118,7 @@ def _start(
             group=cell.study,
             job_type="train",
             tags=[cell.pooler, cell.dataset, cell.encoder],
-            config=dict(settings),
+            config={**settings, "cell": cell.names},
             resume=None if mode == "offline" else "allow",
             settings=wandb.Settings(console="off", silent=True),
         )

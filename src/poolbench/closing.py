@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from poolbench.cell import Cell
+from poolbench.nested import leaves
 from poolbench.results.record import RECORD
 
 Record = dict[str, Any]
@@ -96,7 +97,7 @@ def print_sweep(rows: Sequence[Row]) -> None:
     for cell, record in rows:
         if record and record["status"] == "ok":
             groups[cell.variant].append((cell, record))
-    settings = {variant: _flat(group[0][1]["config"]) for variant, group in groups.items()}
+    settings = {variant: dict(leaves(group[0][1]["config"])) for variant, group in groups.items()}
     lines = [("pooler", "dataset x encoder", "cells", "test accuracy", "macro-F1", "parameters")]
     for variant, group in groups.items():
         cell, records = group[0][0], [record for _, record in group]
@@ -162,10 +163,3 @@ def _spread(values: Sequence[float]) -> str:
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def _flat(config: dict[str, Any], path: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        flat |= _flat(value, f"{path}{key}.") if isinstance(value, dict) else {path + key: value}
-    return flat

@@ -22,12 +22,12 @@ from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from poolbench.errors import BadInput
+from poolbench.nested import leaves
 from poolbench.rules import (
     COMPONENTS,
     check_component,
     check_keys,
     check_values,
-    leaves,
     nearest,
     plain,
 )

@@ -1,5 +1,6 @@
 """Where a result comes from: library versions, hardware, revision of the code."""
 
+import functools
 import platform
 import subprocess
 from importlib import metadata
@@ -21,6 +22,7 @@ LIBRARIES = (
 )
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries a result depends on; absent ones are left out."""
     found = {"python": platform.python_version()}
@@ -41,8 +43,9 @@ def hardware(device: torch.device) -> dict[str, Any]:
     }
 
 
+@functools.cache
 def revision() -> dict[str, Any] | None:
-    """Commit of the code, and whether files were changed since; None outside a git checkout."""
+    """Commit of the code and whether files differ from it; None outside a git checkout."""
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str:

@@ -2,13 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from poolbench.config import TARGETS, ComparisonConfig, Config, OptimizerConfig, TrainerConfig
 from poolbench.errors import BadInput
+from poolbench.nested import leaves
 
 # Groups whose files are open: what keys they have is for each file to say.
 COMPONENTS = ("dataset", "encoder", "pooler", "head", "logger")
@@ -114,15 +115,6 @@ def plain(node: DictConfig) -> dict[str, Any]:
     container = OmegaConf.to_container(node, resolve=False)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
-
-
-def leaves(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and their values."""
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from leaves(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value
 
 
 def nearest(word: str, known: Sequence[str] | dict[str, Any]) -> str:

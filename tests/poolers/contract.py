@@ -7,6 +7,7 @@ oracle of most is the pooler itself on the same text in another batch: a promise
 import copy
 import re
 from collections.abc import Callable
+from typing import Any
 
 import jaxtyping
 import pytest
@@ -213,7 +214,9 @@ def _operations(build: Build, rows: int) -> int:
     class Count(torch.utils._python_dispatch.TorchDispatchMode):
         seen = 0
 
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        def __torch_dispatch__(
+            self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
             self.seen += 1
             return func(*args, **(kwargs or {}))
 

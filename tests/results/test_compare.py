@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -219,7 +220,7 @@ def test_the_top_group_is_of_one_dataset_and_encoder() -> None:
     ],
 )
 def test_a_protocol_no_verdict_can_be_made_with_is_refused(
-    fields: dict[str, object], message: str
+    fields: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        Protocol(**fields)  # type: ignore[arg-type]
+        Protocol(**fields)

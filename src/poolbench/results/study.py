@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from poolbench.errors import BadInput
+from poolbench.nested import leaves
 from poolbench.results.manifest import MANIFEST, read_manifest
 from poolbench.results.record import (
     RECORD,
@@ -135,7 +136,7 @@ def varying(cells: Iterable[StudyCell]) -> list[str]:
         if not cell.record:
             continue
         config = cell.record.get("config") or {}
-        values = dict(_leaves({k: v for k, v in config.items() if k not in BYSTANDERS}))
+        values = dict(leaves({k: v for k, v in config.items() if k not in BYSTANDERS}))
         other = first.setdefault((cell.dataset, cell.encoder, cell.pooler, cell.seed), values)
         keys |= {k for k in values.keys() | other.keys() if values.get(k) != other.get(k)}
     return sorted(keys)
@@ -195,14 +196,6 @@ def _texts(study: Path, name: str | None) -> list[str] | None:
         return [str(text) for text in json.loads(path.read_bytes())["texts"]]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _order(cell: StudyCell) -> tuple[Any, ...]:

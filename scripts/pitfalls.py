@@ -141,25 +141,13 @@ def _shares(cells: Sequence[Cell]) -> dict[str, NDArray[np.float64]]:
     import torch  # only here: the first table needs none
     from omegaconf import OmegaConf
 
-    from poolbench.build import build
     from poolbench.data.batch import make_batch
     from poolbench.prepare import prepare
+    from poolbench.trained import load
 
-    prepared = prepare(OmegaConf.create(cells[0].config))
-    corpus, encoder = prepared.corpus, prepared.encoder
-    encoder.eval()
-    tails = []
-    for cell in cells:
-        pooler = build(cell.config["pooler"], hidden_dim=encoder.hidden_dim)
-        head = build(cell.config["head"], pooler.output_dim, len(corpus.class_names))
-        kept = torch.load(cell.folder / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
-        for name, part in (("pooler", pooler), ("head", head)):
-            prefix = f"model.{name}."
-            part.load_state_dict(
-                {k.removeprefix(prefix): v for k, v in kept.items() if k.startswith(prefix)}
-            )
-            part.eval()
-        tails.append((pooler, head))
+    models = [load(cell.folder).model for cell in cells]
+    encoder = models[0].encoder
+    corpus = prepare(OmegaConf.create(cells[0].config)).corpus
     test = torch.tensor(corpus.splits["test"])
     classes = np.empty((len(BATCH_SIZES), len(cells), len(test)), dtype=int)
     with torch.inference_mode():
@@ -167,9 +155,9 @@ def _shares(cells: Sequence[Cell]) -> dict[str, NDArray[np.float64]]:
             done = 0
             for example_ids in test.split(size):
                 batch = make_batch(corpus, example_ids, encoder.padding_side, encoder.pad_id)
-                hidden = encoder(batch)
-                for j, (pooler, head) in enumerate(tails):
-                    logits = head(pooler(hidden, batch.pooling_mask))
+                states = encoder(batch)
+                for j, model in enumerate(models):
+                    logits = model.head(model.pool(states, batch))
                     classes[i, j, done : done + len(batch)] = logits.argmax(dim=1).numpy()
                 done += len(batch)
     changed = (classes[1:] != classes[0]).mean(axis=2)  # (batch sizes, cells)

@@ -149,10 +149,13 @@ def test_an_encoder_that_is_too_short_is_refused_before_training(run) -> None:
 
 
 def test_the_schedule_warms_up_and_comes_down(scratch_encoder, monkeypatch) -> None:
+    from poolbench.layers import OneLayer
     from poolbench.model import LinearHead, PooledClassifier
     from poolbench.poolers.mean import MeanPooler
 
-    model = PooledClassifier(scratch_encoder, MeanPooler(64), LinearHead(64, 2))
+    model = PooledClassifier(
+        scratch_encoder, OneLayer(64, 2, -1), MeanPooler(64), LinearHead(64, 2)
+    )
     module = Classification(model, asked("optimizer.warmup=0.2").cfg.optimizer, seed=0)
     monkeypatch.setattr(
         Classification, "trainer", type("T", (), {"estimated_stepping_batches": 10})

@@ -14,7 +14,11 @@ EXPERIMENTS = sorted(
 )
 DEBUG = sorted(f"debug={path.stem}" for path in (ROOT / "conf/debug").glob("*.yaml"))
 # What cannot run everywhere, and why.
-ELSEWHERE = {"experiment=gpu": "needs a GPU"}
+ELSEWHERE = {"experiment=gpu": "needs a GPU"} | {
+    name: "needs the hub: tests/test_published.py runs it on other data"
+    for name in EXPERIMENTS
+    if "published/" in name
+}
 SMALL = {
     "dataset.max_examples=40",
     "encoder=scratch",

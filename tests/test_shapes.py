@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from poolbench import shapes
+from poolbench.layers import OneLayer
 from poolbench.model import LinearHead, PooledClassifier
 from poolbench.poolers.base import Pooler
 from poolbench.poolers.mean import MeanPooler
@@ -57,7 +58,7 @@ def test_other_errors_keep_their_own_words() -> None:
 
 def test_a_head_of_another_width_is_refused_when_it_is_put_together(scratch_encoder) -> None:
     with pytest.raises(ShapeError, match=r"pooler\.output_dim"):
-        PooledClassifier(scratch_encoder, MeanPooler(64), LinearHead(65, 2))
+        PooledClassifier(scratch_encoder, OneLayer(64, 2, -1), MeanPooler(64), LinearHead(65, 2))
 
 
 def test_logits_of_every_token_mean_that_pooling_is_missing() -> None:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 
 from poolbench.config import TARGETS
@@ -10,7 +9,7 @@ from poolbench.errors import BadInput
 
 
 def build(config: Any, *args: Any, **kwargs: Any) -> Any:
-    """``hydra.utils.instantiate`` for allowed targets, user mistakes in their own words.
+    """``hydra.utils.instantiate`` for allowed targets, errors in their own words.
 
     Raises:
         BadInput: the target was not defined where it may be, whatever path leads to it.
@@ -19,9 +18,6 @@ def build(config: Any, *args: Any, **kwargs: Any) -> Any:
     # poolbench.files.os.system starts with an allowed prefix, but it was defined elsewhere.
     if not f"{getattr(get_object(target), '__module__', '')}.".startswith(TARGETS):
         raise BadInput(f"_target_={target} is not allowed, only {' and '.join(TARGETS)} are")
-    try:
-        return instantiate(config, *args, _recursive_=False, **kwargs)
-    except InstantiationException as error:
-        if isinstance(error.__cause__, BadInput):
-            raise error.__cause__ from None
-        raise
+    # In two steps: Hydra would take dataclasses among the arguments for configurations.
+    make = instantiate(config, _recursive_=False, _partial_=True, _convert_="all")
+    return make(*args, **kwargs)

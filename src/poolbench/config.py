@@ -45,17 +45,49 @@ class CacheConfig:
 
 
 @dataclass
+class PublishedValue:
+    """One published figure, in percent, and whose it is.
+
+    Attributes:
+        pooler: as reports show it.
+        settings: dotted keys and values of its other parts: ``layers.indices: [1, -1]``.
+        low, high: the published interval; None where there is none.
+    """
+
+    pooler: str = MISSING
+    value: float = MISSING
+    settings: dict[str, Any] = field(default_factory=dict)
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass
+class PublishedConfig:
+    """A published table that a study repeats; ``dataset`` and ``encoder`` as reports show them."""
+
+    source: str = MISSING
+    dataset: str = MISSING
+    encoder: str = MISSING
+    seeds: int | None = None
+    metric: str = "accuracy"
+    values: list[PublishedValue] = MISSING
+    deviations: list[str] = field(default_factory=list)
+
+
+@dataclass
 class ComparisonConfig:
     reference: str = "cls"
     metric: str = "accuracy"
     margin: float = 0.5
     looks: list[int] = field(default_factory=lambda: [5, 10, 20])
+    published: PublishedConfig | None = None
 
 
 @dataclass
 class Config:
     dataset: Any = MISSING
     encoder: Any = MISSING
+    layers: Any = MISSING
     pooler: Any = MISSING
     head: Any = MISSING
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -65,6 +97,7 @@ class Config:
     study: str = MISSING
     seed: int = MISSING
     batch_size: int = MISSING
+    pooled_tokens: str = MISSING
     patience: int = MISSING
     output_dir: str = MISSING
     retry_failed: bool = False

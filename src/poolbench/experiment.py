@@ -1,6 +1,5 @@
 """One cell from its configuration to its record."""
 
-import copy
 import json
 import logging
 import sys
@@ -22,14 +21,12 @@ from poolbench.cell import Cell
 from poolbench.checkpoints import MONITOR
 from poolbench.data.corpus import Corpus
 from poolbench.data.datamodule import CorpusDataModule
-from poolbench.encoders.base import Encoder
 from poolbench.files import replacing
 from poolbench.model import PooledClassifier
 from poolbench.module import Classification
-from poolbench.prepare import Prepared, plain, with_states
+from poolbench.prepare import Prepared, model_of, plain
 from poolbench.redaction import redacted
 from poolbench.results.record import Predictions, write_record
-from poolbench.streams import drawing
 from poolbench.throughput import Throughput
 from poolbench.tracking import Tested, Tracker
 
@@ -44,10 +41,9 @@ def run_cell(cfg: DictConfig, cell: Cell, prepared: Prepared) -> dict[str, Any] 
     """
     _quiet(profiling=cfg.trainer.profiler is not None)
     started = time.perf_counter(), time.process_time()
-    corpus = prepared.corpus
-    encoder = with_states(cfg, prepared)
-    with build(cfg.logger, _partial_=True)(cell=cell, settings=redacted(plain(cfg))) as tracker:
-        module, trainer, metrics = _train_and_test(cfg, cell, corpus, encoder, tracker)
+    corpus, encoder = prepared.corpus, prepared.encoder
+    with build(cfg.logger, cell=cell, settings=redacted(plain(cfg))) as tracker:
+        module, trainer, metrics = _train_and_test(cfg, cell, prepared, tracker)
         predictions = _predictions(module, corpus)
         parameters = _parameters(module.model)
         if trainer.is_global_zero:
@@ -80,13 +76,13 @@ def run_cell(cfg: DictConfig, cell: Cell, prepared: Prepared) -> dict[str, Any] 
 
 
 def _train_and_test(
-    cfg: DictConfig, cell: Cell, corpus: Corpus, encoder: Encoder, tracker: Tracker
+    cfg: DictConfig, cell: Cell, prepared: Prepared, tracker: Tracker
 ) -> tuple[Classification, pl.Trainer, dict[str, float]]:
     """Fit, then test with the best weights; out of memory, again with half the rows at a time."""
     pieces = 1
     while True:
         try:
-            return _fit_and_test(cfg, cell, corpus, encoder, tracker, pieces)
+            return _fit_and_test(cfg, cell, prepared, tracker, pieces)
         except (torch.OutOfMemoryError, MemoryError) as error:
             if pieces >= cfg.batch_size:
                 raise
@@ -97,17 +93,19 @@ def _train_and_test(
 
 
 def _fit_and_test(
-    cfg: DictConfig, cell: Cell, corpus: Corpus, encoder: Encoder, tracker: Tracker, pieces: int
+    cfg: DictConfig, cell: Cell, prepared: Prepared, tracker: Tracker, pieces: int
 ) -> tuple[Classification, pl.Trainer, dict[str, float]]:
-    with drawing(cfg.seed, "pooler"):
-        pooler = build(cfg.pooler, hidden_dim=encoder.hidden_dim)
-    with drawing(cfg.seed, "head"):
-        head = build(cfg.head, pooler.output_dim, len(corpus.class_names))
-    # An encoder that trains must not hand its weights on to the next cell of a sweep.
-    encoder = copy.deepcopy(encoder) if encoder.tuning == "full" else encoder
-    module = Classification(PooledClassifier(encoder, pooler, head), cfg.optimizer, cfg.seed)
+    model = model_of(cfg, prepared)
+    encoder = model.encoder
+    module = Classification(model, cfg.optimizer, cfg.seed)
     data = CorpusDataModule(
-        corpus, cfg.batch_size, cfg.seed, encoder.padding_side, encoder.pad_id, pieces
+        prepared.corpus,
+        cfg.batch_size,
+        cfg.seed,
+        encoder.padding_side,
+        encoder.pad_id,
+        pieces,
+        encoder.special_ids if cfg.pooled_tokens == "content" else (),
     )
     clock = Throughput()
     folder = cell.folder / "checkpoints"
@@ -189,8 +187,11 @@ def _tested(prepared: Prepared, predictions: Predictions) -> Tested:
 
 
 def _parameters(model: PooledClassifier) -> dict[str, int]:
-    parts = {"encoder": model.encoder, "pooler": model.pooler, "head": model.head}
-    return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
+    parts = {name: getattr(model, name) for name in ("encoder", "layers", "pooler", "head")}
+    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
+    # What a mix of layers learns serves the pooler, and is counted with it.
+    counts["pooler"] += counts.pop("layers")
+    return counts | {"pooled_width": model.pooler.output_dim}
 
 
 def _quiet(profiling: bool) -> None:

@@ -1,11 +1,12 @@
-"""Encoder, pooler and head put together, each width taken from the part before it."""
+"""Encoder, layers, pooler and head put together, each width taken from the part before it."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from poolbench.data.batch import Batch
 from poolbench.encoders.base import Encoder
-from poolbench.poolers.base import Pooler
+from poolbench.layers import Layers
+from poolbench.poolers.base import Beside, Pooler
 from poolbench.shapes import check_head, explained
 
 
@@ -61,23 +62,46 @@ class MlpHead(Head):
 
 
 class PooledClassifier(nn.Module):
-    """``head(pooler(encoder(batch)))``.
+    """``head(pooler(layers(encoder(batch))))``.
+
+    Args:
+        encoder: gives the states of all layers that ``layers`` and ``pooler`` read.
+        layers: makes one state for each token of them.
+        pooler: makes one vector for each text.
+        head: makes scores.
 
     Raises:
         ShapeError: the head was built for another width than the pooler gives.
     """
 
-    def __init__(self, encoder: Encoder, pooler: Pooler, head: Head) -> None:
+    def __init__(self, encoder: Encoder, layers: Layers, pooler: Pooler, head: Head) -> None:
         super().__init__()
         check_head(head.input_dim, pooler.output_dim)
-        self.encoder, self.pooler, self.head = encoder, pooler, head
+        self.encoder, self.layers, self.pooler, self.head = encoder, layers, pooler, head
         # from_pretrained leaves eval mode on, which would train an encoder without its dropout.
         self.train()
 
     def forward(self, batch: Batch) -> Float[Tensor, "B C"]:
-        pooled = self.pooler(self.encoder(batch), batch.pooling_mask)
+        pooled = self.pool(self.encoder(batch), batch)
         try:
             logits: Tensor = self.head(pooled)
         except RuntimeError as error:
             raise explained(error, type(self.head).__name__) from error
         return logits
+
+    def pool(self, states: Float[Tensor, "B T R D"], batch: Batch) -> Float[Tensor, "B P"]:
+        """``pooled``, from the states that the encoder gives."""
+        hidden = self.layers(self._at(self.layers.read, states))
+        beside = Beside()
+        if self.pooler.needs:
+            beside = Beside(batch.input_ids, self._at(self._pooler_reads(), states))
+        return self.pooler(hidden, batch.pooling_mask, beside)
+
+    def _pooler_reads(self) -> tuple[int, ...]:
+        return tuple(layer % (self.encoder.depth + 1) for layer in self.pooler.reads)
+
+    def _at(self, layers: tuple[int, ...], states: Float[Tensor, "B T R D"]) -> Tensor:
+        """(B, T, len(layers), D): the states of some of the encoder's layers."""
+        if layers == self.encoder.layers:
+            return states
+        return states[:, :, [self.encoder.layers.index(layer) for layer in layers]]

@@ -75,6 +75,8 @@ class Classification(pl.LightningModule):
         torch.manual_seed(stream(self.seed, f"step {self.global_rank}", step))
         self.order.update(batch.example_ids.cpu().numpy().tobytes())
         loss = self._loss(self.model(batch), batch)
+        if self.model.pooler.extra_loss is not None:
+            loss = loss + self.model.pooler.extra_loss
         # Summed here and logged once an epoch: logging every step costs more than a small pooler.
         self.loss_sum += loss.detach() * len(batch)
         self.examples += len(batch)
@@ -119,14 +121,14 @@ class Classification(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         config = self.optimizer_config
         encoder = [p for p in self.model.encoder.parameters() if p.requires_grad]
-        rest = [*self.model.pooler.parameters(), *self.model.head.parameters()]
+        parts = (self.model.layers, self.model.pooler, self.model.head)
+        rest = [parameter for part in parts for parameter in part.parameters()]
         groups = [{"params": rest, "lr": config.lr}]
         if encoder:
             groups.append({"params": encoder, "lr": config.encoder_lr})
         optimizer = build(
             {"_target_": config._target_, "weight_decay": config.weight_decay, "fused": True},
             groups,
-            _convert_="all",
         )
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = get_scheduler(

@@ -9,10 +9,12 @@ from typing import Any
 import datasets
 from omegaconf import DictConfig, OmegaConf
 
+from poolbench.assembly import Parts, assemble, layers_read
 from poolbench.build import build
 from poolbench.data.corpus import Corpus, tokenise
 from poolbench.encoders.base import Encoder
 from poolbench.encoders.states import encode_once
+from poolbench.model import PooledClassifier
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,15 @@ class Prepared:
     splits: datasets.DatasetDict
     corpus: Corpus
     encoder: Encoder
+
+    def parts(self, cfg: DictConfig) -> Parts:
+        """What stands behind the encoder in a cell.
+
+        Raises:
+            BadInput: the parts do not go together.
+        """
+        corpus = self.corpus
+        return assemble(cfg, self.encoder, len(corpus.class_names), lambda: corpus.token_counts)
 
     @functools.cached_property
     def digests(self) -> dict[str, str]:
@@ -49,21 +60,36 @@ def prepare(cfg: DictConfig) -> Prepared:
     return _prepared(_json(cfg.dataset), _json(cfg.encoder))
 
 
-def with_states(cfg: DictConfig, prepared: Prepared) -> Encoder:
-    """The encoder to train with: stored states where it is frozen and they are wanted.
+def encoder_of(cfg: DictConfig) -> Encoder:
+    """The encoder alone, as it was loaded.
 
     Raises:
-        BadInput: the states would be larger than ``cache.max_gb``.
+        BadInput: it cannot be had or used.
     """
+    return _encoder(_json(cfg.encoder))
+
+
+def model_of(cfg: DictConfig, prepared: Prepared) -> PooledClassifier:
+    """The classifier a cell begins with, on stored states where its encoder is frozen.
+
+    Raises:
+        BadInput: its parts do not go together, or the states would take more than ``cache.max_gb``.
+    """
+    parts = prepared.parts(cfg)
+    read = layers_read(parts, prepared.encoder)
     if prepared.encoder.tuning == "full" or not cfg.cache.enabled:
-        return prepared.encoder
-    return _states(
-        _json(cfg.dataset),
-        _json(cfg.encoder),
-        Path(cfg.output_dir) / "cache",
-        cfg.cache.max_gb,
-        cfg.trainer.enable_progress_bar,
-    )
+        # A copy: an encoder that trains must not hand its weights on to the next cell of a sweep.
+        encoder = prepared.encoder.reading(read)
+    else:
+        encoder = _states(
+            _json(cfg.dataset),
+            _json(cfg.encoder),
+            read,
+            Path(cfg.output_dir) / "cache",
+            cfg.cache.max_gb,
+            cfg.trainer.enable_progress_bar,
+        )
+    return PooledClassifier(encoder, parts.layers, parts.pooler, parts.head)
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -80,15 +106,28 @@ def _splits(dataset: str) -> datasets.DatasetDict:
 
 @functools.lru_cache(maxsize=2)
 def _prepared(dataset: str, encoder: str) -> Prepared:
-    splits = _splits(dataset)
-    built: Encoder = build(_without_alias(encoder))
+    splits, built = _splits(dataset), _encoder(encoder)
     return Prepared(splits, tokenise(splits, built.tokenize), built)
 
 
+@functools.lru_cache(maxsize=2)
+def _encoder(encoder: str) -> Encoder:
+    built: Encoder = build(_without_alias(encoder))
+    return built
+
+
 @functools.lru_cache(maxsize=1)
-def _states(dataset: str, encoder: str, folder: Path, max_gb: float, progress: bool) -> Encoder:
+def _states(
+    dataset: str,
+    encoder: str,
+    layers: tuple[int, ...],
+    folder: Path,
+    max_gb: float,
+    progress: bool,
+) -> Encoder:
     prepared = _prepared(dataset, encoder)
-    return encode_once(prepared.encoder, prepared.corpus, folder, max_gb, progress)
+    reading = prepared.encoder.reading(layers)
+    return encode_once(reading, prepared.corpus, folder, max_gb, progress)
 
 
 def _json(cfg: DictConfig) -> str:

@@ -12,7 +12,7 @@ from poolbench.errors import BadInput
 from poolbench.nested import leaves
 
 # Groups whose files are open: what keys they have is for each file to say.
-COMPONENTS = ("dataset", "encoder", "pooler", "head", "logger")
+COMPONENTS = ("dataset", "encoder", "layers", "pooler", "head", "logger")
 SCHEMAS: dict[str, Any] = {
     "": Config,
     "optimizer": OptimizerConfig,
@@ -81,6 +81,7 @@ def check_values(cfg: DictConfig) -> None:
     rules = {
         "seed must be 0 or more": cfg.seed >= 0,
         "batch_size must be 1 or more": cfg.batch_size >= 1,
+        "pooled_tokens must be all or content": cfg.pooled_tokens in ("all", "content"),
         "patience must be 1 or more": cfg.patience >= 1,
         "trainer.max_epochs must be 1 or more": cfg.trainer.max_epochs >= 1,
         "trainer.devices must be 1 or more": cfg.trainer.devices >= 1,

@@ -47,6 +47,20 @@ def check_hidden_and_mask(hidden: Tensor, mask: Tensor | None, hidden_dim: int) 
         )
 
 
+def check_supplied(name: str, value: Tensor | None, hidden: Tensor) -> Tensor:
+    """Refuse what a pooler needs besides ``hidden`` where it is missing or of other texts."""
+    if value is None:
+        raise ShapeError(
+            f"this pooler needs {name} besides hidden and mask: pass beside=Beside({name}=...)"
+        )
+    if value.shape[:2] != hidden.shape[:2]:
+        raise ShapeError(
+            f"{name} are {_shape(value)} but hidden is {_shape(hidden)}: expected (B, T, ...) "
+            f"= {tuple(hidden.shape[:2])}; take both from the same batch"
+        )
+    return value
+
+
 def check_pooled(pooled: Tensor, hidden: Tensor, output_dim: int) -> None:
     """Refuse what is not one vector of the declared width for each text."""
     expected = (hidden.shape[0], output_dim)

@@ -33,17 +33,24 @@ class Planned:
 def plan(asked: Sequence[Asked]) -> list[Planned]:
     """The identities of all cells; cells that share data and encoder stand together.
 
-    Data and encoder of every cell are loaded here, so that what cannot be used is refused before
-    the first one starts, and before anything is written.
+    Data, encoder and the other parts of every cell are made here, so that what cannot be used is
+    refused before the first one starts, and before anything is written.
 
     Raises:
-        BadInput: data or encoder cannot be used, or two commands give one cell.
+        BadInput: data or encoder cannot be used, parts do not go together, or two commands give
+            one cell.
     """
-    planned = [Planned(a, identify(a.cfg, a.choices, prepare(a.cfg).digests)) for a in asked]
+    planned = [_planned(one) for one in asked]
     first_with: dict[tuple[str, str], int] = {}
     for i, p in enumerate(planned):
         first_with.setdefault((p.cell.dataset, p.cell.encoder), i)
     return sorted(planned, key=lambda p: first_with[p.cell.dataset, p.cell.encoder])
+
+
+def _planned(asked: Asked) -> Planned:
+    prepared = prepare(asked.cfg)
+    prepared.parts(asked.cfg)
+    return Planned(asked, identify(asked.cfg, asked.choices, prepared.digests))
 
 
 def declare_all(planned: Sequence[Planned]) -> None:

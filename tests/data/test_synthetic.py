@@ -5,12 +5,10 @@ from collections import Counter
 import datasets
 import pytest
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from poolbench import masked
 from poolbench.build import build
-from poolbench.command import CONF
 from poolbench.data import synthetic
 from poolbench.data.batch import make_batch
 from poolbench.data.corpus import tokenise
@@ -19,6 +17,7 @@ from poolbench.encoders.embedding import STRENGTHS, EmbeddingEncoder
 from poolbench.errors import BadInput
 from poolbench.poolers.base import Pooler
 from tests.conftest import asked
+from tests.poolers import supplied
 from tests.poolers.contract import close
 from tests.poolers.test_contract import POOLERS
 
@@ -41,15 +40,11 @@ def states(
     """The test split as one batch: hidden (B, T, D) and mask (B, T)."""
     corpus = tokenise(generate(name), encoder.tokenize)
     batch = make_batch(corpus, torch.tensor(corpus.splits["test"]), padding_side, encoder.pad_id)
-    return encoder(batch), batch.pooling_mask
+    return encoder(batch)[:, :, 0], batch.pooling_mask
 
 
 def pooler_of(encoder: EmbeddingEncoder, name: str, **knobs: object) -> Pooler:
-    torch.manual_seed(0)
-    pooler: Pooler = build(
-        OmegaConf.load(CONF / f"pooler/{name}.yaml"), encoder.hidden_dim, **knobs
-    )
-    return pooler.eval()
+    return supplied.build(name, encoder.hidden_dim, **knobs)
 
 
 def reading(encoder: EmbeddingEncoder, **wanted: float) -> Tensor:

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from poolbench.poolers.base import Pooler
 from poolbench.shapes import ShapeError
+from tests.poolers.supplied import WIDTH
 
 Build = Callable[[], Pooler]
-WIDTH = 16
 LENGTHS = (1, 2, 7, 5)
 
 

@@ -1,24 +1,12 @@
 """Every pooler in conf/pooler against every line of the contract."""
 
-from pathlib import Path
-
 import pytest
-import torch
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from poolbench.poolers.base import Pooler
-from tests.poolers.contract import CONTRACT, WIDTH
+from tests.poolers.contract import CONTRACT
+from tests.poolers.supplied import ROOT, build
 
-ROOT = Path(__file__).parents[2]
 POOLERS = sorted(path.stem for path in (ROOT / "conf/pooler").glob("*.yaml"))
-
-
-def build(name: str) -> Pooler:
-    torch.manual_seed(0)
-    config = OmegaConf.load(ROOT / f"conf/pooler/{name}.yaml")
-    pooler: Pooler = instantiate(config, hidden_dim=WIDTH)
-    return pooler.eval()
 
 
 @pytest.mark.parametrize("promise", CONTRACT)

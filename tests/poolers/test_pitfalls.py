@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 from poolbench.command import CONF, check_command
 from scripts.pitfalls import TWINS
 from tests.poolers.contract import CONTRACT, batch, texts
-from tests.poolers.test_contract import POOLERS, build
+from tests.poolers.supplied import build
+from tests.poolers.test_contract import POOLERS
 
 # The lines that each breaks.
 BREAKS = {

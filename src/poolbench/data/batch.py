@@ -36,9 +36,20 @@ class Batch:
 
 
 def make_batch(
-    corpus: Corpus, example_ids: Int[Tensor, " B"], padding_side: str = "right", pad_id: int = 0
+    corpus: Corpus,
+    example_ids: Int[Tensor, " B"],
+    padding_side: str = "right",
+    pad_id: int = 0,
+    unpooled_ids: tuple[int, ...] = (),
 ) -> Batch:
     """The given examples, padded on one side to the longest of them.
+
+    Args:
+        corpus: the tokenised texts.
+        example_ids: rows of the corpus.
+        padding_side: "left" or "right".
+        pad_id: the token id that fills the padding.
+        unpooled_ids: tokens that the encoder sees and the pooler does not.
 
     Example:
         >>> corpus = Corpus(
@@ -57,10 +68,12 @@ def make_batch(
         position = position - (width - lengths.unsqueeze(1))
     mask = (position >= 0) & (position < lengths.unsqueeze(1))
     where = (corpus.starts[example_ids].unsqueeze(1) + position).masked_fill(~mask, 0)
+    input_ids = corpus.ids[where].long().masked_fill(~mask, pad_id)
+    pooled = mask & ~torch.isin(input_ids, torch.tensor(unpooled_ids)) if unpooled_ids else mask
     return Batch(
-        input_ids=corpus.ids[where].long().masked_fill(~mask, pad_id),
+        input_ids=input_ids,
         attention_mask=mask,
-        pooling_mask=mask,
+        pooling_mask=pooled,
         labels=corpus.labels[example_ids],
         example_ids=example_ids,
         tokens=int(lengths.sum()),

@@ -40,6 +40,12 @@ class Corpus:
         """The identity of the tokenised texts."""
         return _sha256(self.ids, self.starts)
 
+    @property
+    def token_counts(self) -> Int[Tensor, " V"]:
+        """How often each token id occurs in the training split."""
+        rows = self.splits["train"]
+        return torch.bincount(self.ids[self.starts[rows.start] : self.starts[rows.stop]])
+
     def summary(self) -> dict[str, Any]:
         """What a record says of its data."""
         test = self.splits["test"]
@@ -71,13 +77,13 @@ def tokenise(splits: datasets.DatasetDict, tokenize: Tokenize) -> Corpus:
         ranges[split] = range(len(texts), len(texts) + len(splits[split]))
         texts += splits[split]["text"]
         labels += splits[split]["label"]
-    rows, cut = tokenize(texts)
+    ids, starts, cut = _packed(texts, tokenize)
     class_names = tuple(splits["train"].features["label"].names)
     labels_tensor = torch.tensor(labels)
     check_labels(labels_tensor, len(class_names))
     return Corpus(
-        ids=torch.tensor([token for row in rows for token in row], dtype=torch.int32),
-        starts=torch.tensor([0, *_running_total(rows)]),
+        ids=ids,
+        starts=starts,
         labels=labels_tensor,
         splits=ranges,
         class_names=class_names,
@@ -87,8 +93,26 @@ def tokenise(splits: datasets.DatasetDict, tokenize: Tokenize) -> Corpus:
     )
 
 
-def _running_total(rows: Sequence[Sequence[int]]) -> list[int]:
-    return torch.tensor([len(row) for row in rows]).cumsum(0).tolist()
+def unlabelled(texts: Sequence[str], tokenize: Tokenize) -> Corpus:
+    """New texts; their labels are all 0 and mean nothing."""
+    ids, starts, cut = _packed(list(texts), tokenize)
+    return Corpus(
+        ids=ids,
+        starts=starts,
+        labels=torch.zeros(len(texts), dtype=torch.long),
+        splits={},
+        class_names=(),
+        cut=cut,
+        blank=sum(not text.strip() for text in texts),
+        data_digest="",
+    )
+
+
+def _packed(texts: list[str], tokenize: Tokenize) -> tuple[Tensor, Tensor, int]:
+    rows, cut = tokenize(texts)
+    ids = torch.tensor([token for row in rows for token in row], dtype=torch.int32)
+    lengths = torch.tensor([0, *(len(row) for row in rows)])
+    return ids, lengths.cumsum(0), cut
 
 
 def _sha256(*tensors: Tensor) -> str:

@@ -86,6 +86,7 @@ class CorpusDataModule(pl.LightningDataModule):
         padding_side: "left" or "right", as the encoder wants it.
         pad_id: the id that fills the padding.
         pieces: parts that each training batch comes in.
+        unpooled_ids: tokens that the encoder sees and the pooler does not.
     """
 
     def __init__(
@@ -96,9 +97,10 @@ class CorpusDataModule(pl.LightningDataModule):
         padding_side: str,
         pad_id: int,
         pieces: int = 1,
+        unpooled_ids: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
-        self.pieces = pieces
+        self.pieces, self.unpooled_ids = pieces, unpooled_ids
         self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
         self.padding_side, self.pad_id = padding_side, pad_id
 
@@ -129,7 +131,10 @@ class _Padded(Dataset[Batch]):
         self.data = data
 
     def __getitem__(self, example_ids: Tensor) -> Batch:
-        return make_batch(self.data.corpus, example_ids, self.data.padding_side, self.data.pad_id)
+        data = self.data
+        return make_batch(
+            data.corpus, example_ids, data.padding_side, data.pad_id, data.unpooled_ids
+        )
 
     def __len__(self) -> int:
         return len(self.data.corpus.labels)

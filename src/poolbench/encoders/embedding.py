@@ -57,6 +57,7 @@ class EmbeddingEncoder(Encoder):
         rows = torch.randn(vocab_size, hidden_dim, generator=generator(init_seed, "encoder"))
         super().__init__(
             hidden_dim=hidden_dim,
+            depth=0,
             positions=1_000_000,  # there are none, so there is no end to them
             max_length=max_length,
             tuning=tuning,
@@ -73,10 +74,10 @@ class EmbeddingEncoder(Encoder):
         rows = [[self._id(word) for word in text.split()] for text in texts]
         return [row[: self.max_length] for row in rows], sum(len(r) > self.max_length for r in rows)
 
-    def forward(self, batch: Batch) -> Float[Tensor, "B T D"]:
+    def forward(self, batch: Batch) -> Float[Tensor, "B T 1 D"]:
         strength = self.strengths[batch.input_ids % len(STRENGTHS)]  # (B, T)
         hidden: Tensor = self.table(batch.input_ids // len(STRENGTHS)) * strength.unsqueeze(-1)
-        return hidden
+        return hidden.unsqueeze(2)
 
     def _id(self, word: str) -> int:
         """Row and strength in one number."""

@@ -14,9 +14,12 @@ from transformers.utils import logging as transformers_logging
 
 from poolbench.data.batch import Batch
 from poolbench.encoders.base import Encoder
+from poolbench.encoders.blocks import cut, states
+from poolbench.encoders.families import native_head
 from poolbench.errors import BadInput
 from poolbench.files import file_digest
 from poolbench.hub import reachable
+from poolbench.native import NativeHead
 from poolbench.wheels import wheel_file
 
 BESIDE_WEIGHTS = ["config.json", "token*", "vocab*", "merges.txt", "special_tokens*", "*.model"]
@@ -24,7 +27,7 @@ WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 
 
 class PretrainedEncoder(Encoder):
-    """An ``AutoModel``, without the pooling layer that some families put on top.
+    """An ``AutoModel``; the pooling layer that some families put on top serves ``pooler=native``.
 
     Args:
         model: takes ``input_ids`` and ``attention_mask``, gives ``last_hidden_state``.
@@ -38,11 +41,14 @@ class PretrainedEncoder(Encoder):
     ) -> None:
         super().__init__(
             hidden_dim=model.config.hidden_size,
+            depth=model.config.num_hidden_layers,
             positions=_positions(model),
             pad_id=tokenizer.pad_token_id or 0,
+            special_ids=_special_ids(tokenizer),
             **kept,
         )
-        if getattr(model, "pooler", None) is not None:
+        self.pooling_layer = [getattr(model, "pooler", None)]  # in a list: no part of the encoder
+        if self.pooling_layer[0] is not None:
             model.pooler = None
         self.model, self.tokenizer, self.prefix = model, tokenizer, prefix
         self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
@@ -54,15 +60,24 @@ class PretrainedEncoder(Encoder):
         )
         return encoded["input_ids"], sum(bool(row.overflowing) for row in encoded.encodings)
 
-    def forward(self, batch: Batch) -> Float[Tensor, "B T D"]:
+    def reading(self, layers: tuple[int, ...]) -> Encoder:
+        other = super().reading(layers)
+        assert isinstance(other, PretrainedEncoder)
+        if max(layers) < self.depth:
+            cut(other.model, max(layers))
+        return other
+
+    def native_head(self) -> NativeHead:
+        return native_head(self.model.config, self.pooling_layer[0])
+
+    def forward(self, batch: Batch) -> Float[Tensor, "B T R D"]:
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask.long()}
         if self.padding_side == "left" and self.takes_positions:
             # Counted from the first real token, so that padding does not shift a text.
             place = batch.attention_mask.long().cumsum(1) - 1
             inputs["position_ids"] = place.clamp(min=0) + _first_position(self.model)
         with torch.set_grad_enabled(self.tuning == "full" and torch.is_grad_enabled()):
-            hidden: Tensor = self.model(**inputs).last_hidden_state
-        return hidden
+            return torch.stack(states(self.model, self.layers, self.depth, inputs), dim=2)
 
 
 def from_wheel(package: str, folder: str, sha256: str, **knobs: Any) -> PretrainedEncoder:
@@ -112,12 +127,16 @@ def _from_folder(folder: Path, **knobs: Any) -> PretrainedEncoder:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         # The checkpoint's own dtype may be half: precision is the trainer's business.
-        model = AutoModel.from_pretrained(folder, dtype=torch.float32)
+        model, found = AutoModel.from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True
+        )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise BadInput(f"encoder in {folder} cannot be loaded: {reason}") from error
     if model.config.is_encoder_decoder:
         model = model.get_encoder()
+    if any(name.startswith("pooler.") for name in found["missing_keys"]):
+        model.pooler = None  # the library made one up
     return PretrainedEncoder(model, tokenizer, digest=_digest(folder), **knobs)
 
 
@@ -133,6 +152,13 @@ def _positions(model: PreTrainedModel) -> int:
     declared = getattr(model.config, "max_position_embeddings", None)
     # Relative positions have no end.
     return declared - _first_position(model) if declared else 1_000_000
+
+
+def _special_ids(tokenizer: Any) -> tuple[int, ...]:
+    """Tokens that a tokenizer puts around a text; an unknown word is still a word."""
+    names = ("cls", "sep", "bos", "eos")
+    ids = (getattr(tokenizer, f"{name}_token_id", None) for name in names)
+    return tuple(sorted({token for token in ids if token is not None}))
 
 
 def _first_position(model: PreTrainedModel) -> int:

@@ -76,7 +76,7 @@ class HashingTokenizer:
         [1, 4490, 5562, 6629, 4490, 5562, 7000, 2]
     """
 
-    pad_token_id = PAD
+    pad_token_id, cls_token_id, sep_token_id = PAD, START, END
 
     def __init__(self, vocab_size: int) -> None:
         self.vocab_size = vocab_size

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+from math import prod
 from pathlib import Path
 
 import torch
@@ -23,7 +24,7 @@ from poolbench.errors import BadInput
 from poolbench.files import file_digest, locked, replacing
 
 log = logging.getLogger(__name__)
-LAYOUT = "1 float16"
+LAYOUT = "2 float16"
 
 
 class StoredStates(Encoder):
@@ -31,7 +32,7 @@ class StoredStates(Encoder):
 
     Args:
         encoder: the one the states come from; its weights are not kept.
-        states: (tokens + 1, D) float16, the last row zeros.
+        states: (tokens + 1, R, D) float16, the last row zeros.
         starts: (N + 1,), where each example begins.
     """
 
@@ -41,6 +42,7 @@ class StoredStates(Encoder):
     def __init__(self, encoder: Encoder, states: Tensor, starts: Tensor) -> None:
         super().__init__(
             hidden_dim=encoder.hidden_dim,
+            depth=encoder.depth,
             positions=encoder.max_length,
             max_length=encoder.max_length,
             tuning="frozen",
@@ -48,7 +50,9 @@ class StoredStates(Encoder):
             pad_id=encoder.pad_id,
             digest=encoder.digest,
             caveat=encoder.caveat,
+            special_ids=encoder.special_ids,
         )
+        self.layers = encoder.layers
         # Buffers travel to the GPU with the module; they are no part of a checkpoint.
         self.register_buffer("states", states, persistent=False)
         self.register_buffer("starts", starts, persistent=False)
@@ -56,7 +60,7 @@ class StoredStates(Encoder):
     def tokenize(self, texts: list[str]) -> tuple[list[list[int]], int]:
         raise BadInput("stored states hold one corpus only: new text needs the encoder itself")
 
-    def forward(self, batch: Batch) -> Float[Tensor, "B T D"]:
+    def forward(self, batch: Batch) -> Float[Tensor, "B T R D"]:
         place = batch.attention_mask.cumsum(1) - 1 + self.starts[batch.example_ids].unsqueeze(1)
         zeros = self.states.shape[0] - 1
         return self.states[place.masked_fill(~batch.attention_mask, zeros)].float()
@@ -79,36 +83,36 @@ def encode_once(
     Raises:
         BadInput: the states would take more than ``max_gb``.
     """
-    key = hashlib.sha256(f"{LAYOUT} {encoder.digest} {corpus.token_digest}".encode()).hexdigest()
-    path = folder / f"{key[:16]}.states"
-    shape = (len(corpus.ids) + 1, encoder.hidden_dim)
-    gigabytes = 2 * shape[0] * shape[1] / 1e9
+    identity = f"{LAYOUT} {encoder.digest} {encoder.layers} {corpus.token_digest}"
+    path = folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.states"
+    shape = (len(corpus.ids) + 1, len(encoder.layers), encoder.hidden_dim)
+    gigabytes = 2 * prod(shape) / 1e9
     folder.mkdir(parents=True, exist_ok=True)
     with locked(path.with_suffix(".lock")):
         if not _intact(path):
             if gigabytes > max_gb:
                 raise BadInput(
                     f"the token states take {gigabytes:.1f} GB, cache.max_gb={max_gb}: raise it, "
-                    "or lower dataset.max_examples or encoder.max_length, or use cache=off"
+                    "or lower dataset.max_examples or encoder.max_length, read fewer layers, "
+                    "or use cache=off"
                 )
             _write(path, encoder, corpus, shape, gigabytes, progress)
-    size = shape[0] * shape[1]
-    states = torch.from_file(str(path), shared=False, size=size, dtype=torch.float16).view(shape)
-    return StoredStates(encoder, states, corpus.starts)
+    states = torch.from_file(str(path), shared=False, size=prod(shape), dtype=torch.float16)
+    return StoredStates(encoder, states.view(shape), corpus.starts)
 
 
 def _write(
     path: Path,
     encoder: Encoder,
     corpus: Corpus,
-    shape: tuple[int, int],
+    shape: tuple[int, int, int],
     gigabytes: float,
     progress: bool,
 ) -> None:
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         states = torch.from_file(
-            str(unfinished), shared=True, size=shape[0] * shape[1], dtype=torch.float16
+            str(unfinished), shared=True, size=prod(shape), dtype=torch.float16
         ).view(shape)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         encoder.to(device).eval()

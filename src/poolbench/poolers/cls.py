@@ -18,6 +18,7 @@ class ClsPooler(Pooler):
     """
 
     permutation_invariant = False
+    reads_special = True
 
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]

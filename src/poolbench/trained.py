@@ -1,0 +1,89 @@
+"""A finished cell, ready to classify text it has not seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from poolbench.assembly import assemble, layers_read
+from poolbench.data.batch import Batch, make_batch
+from poolbench.data.corpus import unlabelled
+from poolbench.errors import BadInput
+from poolbench.model import PooledClassifier
+from poolbench.prepare import encoder_of, prepare
+from poolbench.results.record import DamagedRecord, read_record
+
+AT_ONCE = 64  # texts in a batch
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with its best weights, in eval mode.
+
+    Attributes:
+        folder: of the cell.
+        record: what the cell left behind.
+        cfg: its configuration.
+        model: encoder (the real one, not its stored states), layers, pooler and head.
+        classes: their names, in the order of the logits.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    cfg: DictConfig
+    model: PooledClassifier
+    classes: tuple[str, ...]
+
+    def batches(self, texts: Sequence[str]) -> list[Batch]:
+        """The texts as the encoder wants them, in their order; labels mean nothing."""
+        encoder = self.model.encoder
+        corpus = unlabelled(texts, encoder.tokenize)
+        unpooled = encoder.special_ids if self.cfg.pooled_tokens == "content" else ()
+        return [
+            make_batch(corpus, rows, encoder.padding_side, encoder.pad_id, unpooled)
+            for rows in torch.arange(len(texts)).split(AT_ONCE)
+        ]
+
+    @torch.inference_mode()
+    def logits(self, texts: Sequence[str]) -> Float[Tensor, "N C"]:
+        """Scores of each text, in their order."""
+        scores = [self.model(batch) for batch in self.batches(texts)]
+        return torch.cat(scores) if scores else torch.zeros(0, len(self.classes))
+
+
+def load(folder: Path) -> Trained:
+    """The model of a finished cell.
+
+    Raises:
+        BadInput: the cell is not finished, its weights are gone, or its encoder has changed.
+    """
+    try:
+        record = read_record(folder)
+    except (FileNotFoundError, DamagedRecord) as error:
+        raise BadInput(f"{folder} holds no finished cell: {error}") from error
+    if record["status"] != "ok":
+        raise BadInput(f"{folder}: this cell has {record['status']}: {record.get('error')}")
+    cfg = OmegaConf.create(record["config"])
+    encoder = encoder_of(cfg)
+    if encoder.digest != record["digests"]["encoder"]:
+        raise BadInput(f"{folder}: its encoder has changed since; put back the weights it had")
+    classes = tuple(record["data"]["classes"])
+    parts = assemble(cfg, encoder, len(classes), lambda: prepare(cfg).corpus.token_counts)
+    encoder = encoder.reading(layers_read(parts, encoder))
+    model = PooledClassifier(encoder, parts.layers, parts.pooler, parts.head)
+    path = folder / "checkpoints/best.ckpt"
+    try:
+        kept = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}; run the cell again") from error
+    # A frozen encoder is not in the checkpoint.
+    model.load_state_dict(
+        {name.removeprefix("model."): value for name, value in kept.items()},
+        strict=encoder.tuning != "frozen",
+    )
+    return Trained(folder, record, cfg, model.eval(), classes)

@@ -2,371 +2,97 @@
 
     python scripts/validate_statistics.py          # some minutes on one core
     python scripts/validate_statistics.py --quick  # some seconds, wider error bars
+    python scripts/validate_statistics.py --real outputs/aa --pooler mean
+    python scripts/validate_statistics.py --real outputs/aa --pooler mean attention
 
-Prints two Markdown tables. Exits 1 if an error rate exceeds its limit by more than 3 Monte-Carlo
-standard errors. **R** simulated studies, **P** poolers, **S** seeds, **n** test examples.
+Prints Markdown tables. Exits 1 if an error rate exceeds its limit by more than 3 Monte-Carlo
+standard errors. The last two forms read records of real trainings with many seeds: those of one
+pooler are dealt out to several names, those of two poolers swap names example by example.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
 
-from poolbench.results.power import (
-    Components,
-    components,
-    predicted_power,
-    seeds_needed,
-    seeds_range,
+from poolbench.errors import BadInput
+from poolbench.results.validation.checks import ALPHA, CHECKS
+from poolbench.results.validation.rates import Row, tables
+from poolbench.results.validation.real import (
+    read_runs,
+    real_false_positives,
+    swapped_false_positives,
 )
-from poolbench.results.scores import macro_f1_scores
-from poolbench.results.statistics import (
-    Crossed,
-    crossed,
-    equivalent,
-    guarded_half_width,
-    guarded_p,
-    holm,
-    look_level,
-    partial_conjunction,
-    two_sided_p,
-    variance_of_mean,
-)
-
-ALPHA = 0.05
-LOOKS = (5, 10, 20)
-EXAMPLES = 500
-POOLERS = 6
-ACCURACY = 0.8
-AT_ONCE = 100  # studies simulated together: bounds the memory
+from poolbench.results.validation.simulated import EXAMPLES, POOLERS, REGIMES
 
 
-@dataclass(frozen=True)
-class Regime:
-    """Where the differences between two poolers come from: standard deviations, noise being 1."""
-
-    name: str
-    by_seed: float
-    by_example: float
-    shared: float = 0.7  # difficulty of the example, the same for all poolers
-
-
-REGIMES = (
-    Regime("seed-dominated", by_seed=0.15, by_example=0.05),
-    Regime("example-dominated", by_seed=0.02, by_example=1.0),
-    Regime("mixed", by_seed=0.1, by_example=0.6),
-)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0: every rate is within its limit; 1: one is not; 2: there is nothing to measure."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if len(options.pooler) > 2:
+        parser.error("--pooler takes one pooler or two")
+    try:
+        rows = _real(options) if options.real else _simulated(options)
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 1 if any(row.exceeds for row in rows) else 0
 
 
-@dataclass(frozen=True)
-class Row:
-    """One measured rate; ``limit`` is None where the rate is shown but not checked."""
-
-    what: str
-    setting: str
-    seeds: int | str
-    rate: float
-    studies: int
-    limit: float | None = None
-
-    @classmethod
-    def share(
-        cls, what: str, setting: str, seeds: int | str, hits: Any, limit: Any = None
-    ) -> "Row":
-        """The share of simulated studies (R,) in which something happened."""
-        return cls(what, setting, seeds, float(np.mean(hits)), len(hits), limit)
-
-    @property
-    def standard_error(self) -> float:
-        """Monte-Carlo standard error at the limit, or at the rate where nothing is checked."""
-        p = self.rate if self.limit is None else self.limit
-        return float(np.sqrt(p * (1 - p) / self.studies))
-
-    @property
-    def exceeds(self) -> bool:
-        """Above its limit by more than chance."""
-        return self.limit is not None and self.rate > self.limit + 3 * self.standard_error
-
-    @property
-    def measured(self) -> str:
-        """The rate with its Monte-Carlo standard error, marked where it exceeds the limit."""
-        return f"{self.rate:.3f} ± {self.standard_error:.3f}{' **exceeds**' * self.exceeds}"
-
-
-def correct(
-    rng: np.random.Generator,
-    regime: Regime,
-    studies: int,
-    seeds: int,
-    gains: Sequence[float] = (0.0,) * POOLERS,
-) -> Iterator[NDArray[np.bool_]]:
-    """Which predictions are right, (R, P, S, n) some studies at a time.
-
-    A prediction is right when example, pooler on this example, pooler at this seed and noise add up
-    to more than a threshold, set so that pooler p has the expected accuracy ACCURACY + gains[p].
-    """
-    spread = np.sqrt(1 + regime.shared**2 + regime.by_example**2 + regime.by_seed**2)
-    threshold = (spread * stats.norm.isf(ACCURACY + np.array(gains))).astype(np.float32)
-
-    def normal(*shape: int) -> NDArray[np.float32]:
-        return rng.standard_normal(shape, dtype=np.float32)
-
-    poolers = len(gains)
-    for start in range(0, studies, AT_ONCE):
-        r = min(AT_ONCE, studies - start)
-        latent = normal(r, poolers, seeds, EXAMPLES)
-        latent += regime.shared * normal(r, 1, 1, EXAMPLES)
-        latent += regime.by_example * normal(r, poolers, 1, EXAMPLES)
-        latent += regime.by_seed * normal(r, poolers, seeds, 1)
-        yield latent > threshold[:, None, None]
-
-
-def against(right: NDArray[np.bool_], reference: int = 0) -> Crossed:
-    """Estimates (R, P') of every pooler after the reference minus the reference."""
-    right = right[:, reference:]
-    return crossed(right[:, 1:].astype(np.int8) - right[:, :1].astype(np.int8))
-
-
-def p_against(right: NDArray[np.bool_], reference: int = 0) -> NDArray[np.float64]:
-    """Guarded p (R, P') of every pooler after the reference against the reference."""
-    return np.asarray(guarded_p(against(right, reference)))
-
-
-def seeds_alone_p(estimate: Crossed) -> NDArray[np.float64]:
-    """p of the paired t over seed means."""
-    return np.asarray(two_sided_p(estimate.delta, estimate.seed_variance, estimate.seeds - 1))
-
-
-def false_positives(rng: np.random.Generator, studies: int) -> Iterator[Row]:
-    """A/A: no pooler differs, how often is one said to?"""
-    for regime in REGIMES:
-        for seeds in (5, 10):
-            runs = correct(rng, regime, studies, seeds)
-            p = np.concatenate([p_against(y) for y in runs])
-            yield Row.share("A/A, one pair", regime.name, seeds, p[:, 0] <= ALPHA, ALPHA)
-            some = holm(p).min(axis=1) <= ALPHA
-            yield Row.share("A/A, any of 5 (Holm)", regime.name, seeds, some, ALPHA)
-        pairs = [
-            np.concatenate([p_against(y, k) for k in range(POOLERS - 1)], axis=1)
-            for y in correct(rng, regime, studies, 5)
-        ]
-        some = holm(np.concatenate(pairs)).min(axis=1) <= ALPHA
-        yield Row.share("A/A, any of all 15 pairs (Holm)", regime.name, 5, some, ALPHA)
-
-
-def macro_f1_false_positives(rng: np.random.Generator, studies: int) -> Iterator[Row]:
-    """The same through the pseudo-values of macro-F1, with one label in five positive."""
-    labels = (np.arange(EXAMPLES) % 5 == 0).astype(np.int64)
-    for regime in REGIMES:
-        p = []
-        for right in correct(rng, regime, studies, 5, (0.0, 0.0)):
-            scores = macro_f1_scores(labels, np.where(right, labels, 1 - labels))
-            p.append(np.asarray(guarded_p(crossed(scores[:, 1] - scores[:, 0]))))
-        hits = np.concatenate(p) <= ALPHA
-        yield Row.share("A/A, one pair, macro-F1", regime.name, 5, hits, ALPHA)
-
-
-def least_favourable(rng: np.random.Generator, studies: int) -> Iterator[Row]:
-    """The mix of variances that strains Satterthwaite's approximation most, as normal variables.
-
-    Found by a scan over ratios of mean squares. Shown, not checked: it is above alpha, and known.
-    """
-    studies *= 20  # a study is four random numbers here
-    for seeds, by_seed, by_example in ((5, 50.0, 12.0), (10, 100.0, 40.0), (20, 6.0, 8.0)):
-        dof_s, dof_i = seeds - 1, EXAMPLES - 1
-        ms_seed = by_seed * rng.chisquare(dof_s, studies) / dof_s
-        ms_example = by_example * rng.chisquare(dof_i, studies) / dof_i
-        ms_error = rng.chisquare(dof_s * dof_i, studies) / (dof_s * dof_i)
-        true_variance = (by_seed + by_example - 1) / (seeds * EXAMPLES)
-        delta = rng.standard_normal(studies) * np.sqrt(true_variance)
-        variance, dof = variance_of_mean(ms_seed, ms_example, ms_error, seeds, EXAMPLES)
-        estimate = Crossed(delta, ms_seed, ms_example, ms_error, variance, dof, seeds, EXAMPLES)
-        hits = np.asarray(guarded_p(estimate)) <= ALPHA
-        yield Row.share("A/A, one pair", "least favourable mix", seeds, hits)
-
-
-def intervals(rng: np.random.Generator, studies: int) -> Iterator[Row]:
-    """Coverage and power where pooler 1 is 3 points better; wrong signs where it is 0.5 better."""
-    for regime in REGIMES:
-        runs = correct(rng, regime, studies, 10, (0.0, 0.03))
-        estimates = [against(y) for y in runs]
-        delta = np.concatenate([np.ravel(e.delta) for e in estimates])
-        half = np.concatenate([np.ravel(guarded_half_width(e, ALPHA)) for e in estimates])
-        missed = np.abs(delta - 0.03) > half
-        yield Row.share("95 % interval misses the truth", regime.name, 10, missed, ALPHA)
-        yield Row.share("power at 3 points, one pair", regime.name, 10, delta > half)
-        wrong = []
-        for y in correct(rng, regime, studies, 10, (0.0, 0.005)):
-            estimate = against(y)
-            wrong.append(np.ravel(estimate.delta < -guarded_half_width(estimate, ALPHA)))
-        hits = np.concatenate(wrong)
-        yield Row.share("wrong sign at 0.5 points", regime.name, 10, hits, ALPHA / 2)
-
-
-def false_sizes(rng: np.random.Generator, studies: int) -> Iterator[Row]:
-    """True differences exactly at the margin: how often is a tie, or more, claimed?"""
-    margin = 0.05
-    for regime in REGIMES:
-        runs = correct(rng, regime, studies, 10, (0.0, *[margin] * (POOLERS - 1)))
-        estimates = [against(y) for y in runs]
-        tied = np.concatenate([equivalent(e, margin, ALPHA) for e in estimates])
-        larger = np.concatenate(
-            [e.delta - guarded_half_width(e, ALPHA) > margin for e in estimates]
-        )
-        for what, hits, limit in (
-            ("false tie at the margin", tied, ALPHA),
-            ('false "larger than the margin"', larger, ALPHA / 2),
-        ):
-            yield Row.share(f"{what}, one pair", regime.name, 10, hits[:, 0], limit)
-            yield Row.share(f"{what}, any of 5", regime.name, 10, hits.any(axis=1))
-
-
-def peeking(rng: np.random.Generator, studies: int) -> Iterator[Row]:
-    """A/A looked at while seeds come in: by plan, and after every seed."""
-    each = range(LOOKS[0], LOOKS[-1] + 1)
-    for regime in REGIMES:
-        guarded, alone = [], []
-        for y in correct(rng, regime, studies, LOOKS[-1], (0.0, 0.0)):
-            estimates = [against(y[:, :, :seeds]) for seeds in each]
-            guarded.append(np.concatenate([guarded_p(e) for e in estimates], axis=1))
-            alone.append(np.concatenate([seeds_alone_p(e) for e in estimates], axis=1))
-        p = np.concatenate(guarded)  # (R, looks)
-        level, _ = look_level(LOOKS[0], LOOKS, ALPHA)
-        planned = p[:, [each.index(seeds) for seeds in LOOKS]] <= level
-        told = "A/A, three planned looks at alpha/3"
-        yield Row.share(told, regime.name, "5, 10, 20", planned.any(axis=1), ALPHA)
-        told = "A/A, a look at alpha after every seed"
-        yield Row.share(told, regime.name, "5 to 20", (p <= ALPHA).any(axis=1))
-        told = "naive: t over seeds after every seed"
-        hits = (np.concatenate(alone) <= ALPHA).any(axis=1)
-        yield Row.share(told, regime.name, "5 to 20", hits)
-
-
-def naive(rng: np.random.Generator, studies: int) -> Iterator[Row]:
-    """What is often done instead, on A/A."""
-    for regime in REGIMES:
-        found: dict[str, list[Any]] = {}
-        for y in correct(rng, regime, studies, 5):
-            d = y[:, 1].astype(np.int8) - y[:, 0].astype(np.int8)  # (R, S, n)
-            best = np.sort(y.mean(axis=(2, 3)), axis=1)
-            won, lost = (d > 0).sum(axis=(1, 2)), (d < 0).sum(axis=(1, 2))
-            mcnemar = (won - lost) ** 2 / np.maximum(won + lost, 1)
-            by_example = stats.ttest_1samp(d.mean(axis=1), 0, axis=1).pvalue
-            for what, hits in (
-                ("naive: the highest mean of 6 wins", best[:, -1] > best[:, -2]),
-                ("naive: McNemar on pooled seeds", stats.chi2.sf(mcnemar, 1) <= ALPHA),
-                ("naive: t over examples", by_example <= ALPHA),
-                ("naive: paired t over seeds alone", seeds_alone_p(crossed(d)) <= ALPHA),
-            ):
-                found.setdefault(what, []).append(hits)
-        for what, parts in found.items():
-            yield Row.share(what, regime.name, 5, np.concatenate(parts))
-
-
-def advice(rng: np.random.Generator, studies: int) -> Iterator[Row]:
-    """Do the advised seeds give 80 % power at 5 points, and does the range cover them?"""
-    gain, family = 0.05, POOLERS - 1
-    for regime in REGIMES:
-        pilots = [against(y) for y in correct(rng, regime, studies, 5, (0.0, gain))]
-        true = true_components(pilots)
-        for told, level in (("at alpha/5", ALPHA / family), ("at alpha", ALPHA)):
-            needed = int(seeds_needed(true, EXAMPLES, gain, level))
-            predicted = float(predicted_power(true, needed, EXAMPLES, gain, ALPHA / family))
-            runs = correct(rng, regime, studies, needed, (0.0, gain, *[0.0] * (family - 1)))
-            found = np.concatenate([holm(p_against(y))[:, 0] <= ALPHA for y in runs])
-            where = f"{regime.name}, advised {told} (predicted {predicted:.3f})"
-            yield Row.share("power at 5 points after Holm over 5", where, needed, found)
-        needed = int(seeds_needed(true, EXAMPLES, gain, ALPHA / family))
-        ranges = [
-            seeds_range(crossed(d), gain, ALPHA / family)
-            for y in correct(rng, regime, min(studies, 400), 5, (0.0, gain))
-            for d in y[:, 1].astype(np.int8) - y[:, 0].astype(np.int8)
-        ]
-        held = [low <= needed <= high for _, low, high in ranges]
-        yield Row.share("10-90 % range covers the seeds needed", regime.name, 5, held)
-
-
-def true_components(estimates: Sequence[Crossed]) -> Components:
-    """The variance components behind many simulated studies."""
-
-    def mean(name: str) -> float:
-        return float(np.mean(np.concatenate([np.ravel(getattr(e, name)) for e in estimates])))
-
-    e = estimates[0]
-    mean_squares = mean("ms_seed"), mean("ms_example"), mean("ms_error")
-    return components(*mean_squares, seeds=e.seeds, examples=e.examples)
-
-
-def replicability(rng: np.random.Generator, studies: int) -> Iterator[Row]:
-    """Eight datasets, a true effect on three: is "beats on at least 4" ever claimed?"""
-    z = rng.standard_normal((studies, 8)) + np.array([8.0] * 3 + [0.0] * 5)
-    p = np.where(z > 0, 2 * stats.norm.sf(np.abs(z)), 1.0)
-    claims = np.array([partial_conjunction(row, ALPHA) for row in p])
-    what = '"beats on at least k", k too large'
-    yield Row.share(what, "3 of 8 datasets differ", "any", claims > 3, ALPHA)
-
-
-CHECKS: dict[str, Callable[[np.random.Generator, int], Iterator[Row]]] = {
-    "false positives": false_positives,
-    "macro-F1": macro_f1_false_positives,
-    "least favourable mix": least_favourable,
-    "intervals": intervals,
-    "ties": false_sizes,
-    "peeking": peeking,
-    "naive procedures": naive,
-    "advice": advice,
-    "replicability": replicability,
-}
-
-
-def tables(rows: Sequence[Row]) -> str:
-    """Markdown: the rates that stand in all regimes side by side, then the others."""
-    names = [regime.name for regime in REGIMES]
-    by_line: dict[tuple[str, int | str], dict[str, Row]] = {}
-    for row in rows:
-        by_line.setdefault((row.what, row.seeds), {})[row.setting] = row
-    wide = [f"| rate | seeds | {' | '.join(names)} | limit |", "|---" * (len(names) + 3) + "|"]
-    long = ["| rate | setting | seeds | measured | limit |", "|---" * 5 + "|"]
-    for (what, seeds), line in by_line.items():
-        if set(names) <= set(line):
-            measured = " | ".join(line[name].measured for name in names)
-            wide.append(f"| {what} | {seeds} | {measured} | {_limit(line[names[0]])} |")
-        for setting, row in line.items():
-            if not (setting in names and set(names) <= set(line)):
-                long.append(f"| {what} | {setting} | {seeds} | {row.measured} | {_limit(row)} |")
-    return "\n".join([*wide, "", *long])
-
-
-def _limit(row: Row) -> str:
-    return "" if row.limit is None else f"{row.limit:.3f}"
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Test the comparison protocol on itself.")
-    parser.add_argument("--quick", action="store_true", help="400 simulated studies, not 10,000")
-    parser.add_argument("--seed", type=int, default=0, help="of the simulation")
-    arguments = parser.parse_args()
-    studies = 400 if arguments.quick else 10_000
+def _simulated(options: argparse.Namespace) -> list[Row]:
+    studies = options.studies or (400 if options.quick else 10_000)
     started = time.monotonic()
     rows: list[Row] = []
     for number, (name, check) in enumerate(CHECKS.items()):
         seconds = time.monotonic() - started
         print(f"[{number + 1}/{len(CHECKS)}] {seconds:4.0f} s  {name}", file=sys.stderr)
-        rows += check(np.random.default_rng([arguments.seed, number]), studies)
-    print(tables(rows))
-    wrong = [row for row in rows if row.exceeds]
-    checked = sum(row.limit is not None for row in rows)
+        rows += check(np.random.default_rng([options.seed, number]), studies)
+    print(tables(rows, [regime.name for regime in REGIMES]))
     print(
         f"\n{studies:,} simulated studies per rate; alpha {ALPHA}; {POOLERS} poolers, {EXAMPLES} "
-        f"examples; {checked} rates checked, {len(wrong)} over the limit + 3 standard errors."
+        f"examples; {_outcome(rows)}"
     )
-    return 1 if wrong else 0
+    return rows
+
+
+def _real(options: argparse.Namespace) -> list[Row]:
+    runs, *others = (read_runs(options.real, pooler) for pooler in options.pooler)
+    studies = options.studies or (400 if options.quick else 2_000)
+    rng = np.random.default_rng(options.seed)
+    if others:
+        rows = list(swapped_false_positives(runs, others[0], studies, rng))
+    else:
+        rows = list(real_false_positives(runs, studies, rng))
+    print(tables(rows))
+    print(
+        f"\n{studies:,} random draws per rate from real runs on {runs[0].dataset} x "
+        f"{runs[0].encoder}, {len(runs[0].labels):,} examples; alpha {ALPHA}; {_outcome(rows)}"
+    )
+    return rows
+
+
+def _outcome(rows: Sequence[Row]) -> str:
+    checked = sum(row.limit is not None for row in rows)
+    wrong = sum(row.exceeds for row in rows)
+    return f"{checked} rates checked, {wrong} over the limit + 3 standard errors."
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="400 studies, not thousands")
+    parser.add_argument("--studies", type=int, help="how many to simulate, or to deal out")
+    parser.add_argument("--seed", type=int, default=0, help="of the simulation or the deals")
+    parser.add_argument("--real", type=Path, metavar="STUDY", help="records to deal out")
+    parser.add_argument(
+        "--pooler", nargs="+", default=["mean"], help="with --real: one, or two to swap names"
+    )
+    return parser
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from scripts.validate_statistics import ALPHA, CHECKS, Row, tables
+from poolbench.results.validation.checks import ALPHA, CHECKS
+from poolbench.results.validation.rates import Row, tables
 
 
 @pytest.fixture(scope="module")

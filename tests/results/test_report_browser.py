@@ -8,36 +8,23 @@ from typing import Any
 
 import pytest
 
+from poolbench.results.leaderboard import read_leaderboard
+from poolbench.results.leaderboard_page import leaderboard_page
 from poolbench.results.report import findings_of, write_report
-from tests.results.test_report import ENDING, HOSTILE, hostile_study
+from tests.results.trained import train_study
+from tests.results.written import ENDING, HOSTILE, hostile_study
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
 DESKTOP, PHONE = (1280, 900), (390, 800)
-SMALL = [
-    "encoder=scratch",
-    "encoder.layers=1",
-    "encoder.max_length=32",
-    "dataset.max_examples=120",
-    "trainer=cpu",
-    "trainer.max_epochs=2",
-    "trainer.enable_progress_bar=false",
-    "logger=none",
-]
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a study that the project's own sweep trained."""
-    from poolbench import sweep
-    from poolbench.command import check_command
-
     outputs = tmp_path_factory.mktemp("outputs")
-    grid = ["pooler=cls,mean", "seed=0,1,2,3,4", "study=small", f"output_dir={outputs}"]
-    planned = sweep.plan(check_command([*grid, *SMALL], multirun=True))
-    sweep.declare_all(planned)
-    sweep.run_all(planned)
-    return write_report(findings_of(outputs / "small"))[0]
+    study = train_study(outputs, "small", "pooler=cls,mean", "seed=0,1,2,3,4")
+    return write_report(findings_of(study))[0]
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +161,21 @@ def test_a_script_that_is_not_ours_would_not_run(chromium, report: Path, tmp_pat
     show(chromium, broken)
     assert chromium.execute_script("return window.pwned === undefined")
     assert "Content Security Policy" in chromium.get_log("browser")[0]["message"]
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_leaderboard_fits_the_screen_and_sorts(
+    chromium, report: Path, tmp_path: Path, size
+) -> None:
+    path = tmp_path / "leaderboard.html"
+    path.write_text(leaderboard_page(read_leaderboard(report.parents[1])))
+    show(chromium, path, size)
+    chromium.execute_script("document.querySelectorAll('details').forEach((d) => d.open = true)")
+    assert chromium.get_log("browser") == []
+    assert requests(chromium) == {"file"}
+    assert chromium.execute_script("return document.documentElement.scrollWidth") <= size[0]
+    chromium.find_elements("css selector", "thead button")[1].click()
+    shown = chromium.find_elements("css selector", "tbody tr > :nth-child(2)")
+    means = [float(cell.text) for cell in shown]
+    assert len(means) == 2
+    assert means == sorted(means)

@@ -9,8 +9,7 @@ import pytest
 
 from poolbench.results.report import findings_of
 from scripts.report import log_to_wandb
-from tests.results.test_report import CLEAR
-from tests.results.written import write_study
+from tests.results.written import CLEAR, write_study
 
 
 def test_verdicts_and_figures_are_logged_to_one_run_of_the_group(

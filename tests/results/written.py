@@ -11,6 +11,8 @@ from poolbench.results.record import Predictions, write_record
 from tests.results.planted import flip
 
 EXAMPLES = 400
+# Two poolers that are surely better than the reference, and one of them costs less.
+CLEAR = {"cls": 0.6, "attention": 0.9, "conv": 0.9}
 PARAMETERS = {"cls": 0, "max": 0, "mean": 0, "attention": 5_000, "conv": 90_000}
 
 
@@ -98,6 +100,19 @@ def write_cell(
     return place
 
 
+def write_costs(folder: Path, milliseconds: Mapping[str, float]) -> Path:
+    """The benchmark of a study's poolers: half of the time forward, half backward."""
+    poolers = {
+        name: {"forward_ms": ms / 2, "backward_ms": ms / 2, "memory_mb": 1.0, "parameters": 0}
+        for name, ms in milliseconds.items()
+    }
+    shape = {"batch": 32, "tokens": 32, "width": 384}
+    content = {"shape": shape, "threads": 2, "device": "cpu", "poolers": poolers}
+    path = folder / "pooler_cost.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
 def declare(folder: Path, cells: Sequence[Mapping[str, Any]], **comparison: Any) -> None:
     """The plan of a study; each cell names at least its pooler and seed."""
     defaults = {"dataset": "reviews", "encoder": "tiny", "digest": "d0"}
@@ -117,3 +132,23 @@ def keep_texts(folder: Path, texts: Sequence[str]) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "texts.json").write_text(json.dumps({"texts": list(texts)}))
     return "texts.json"
+
+
+HOSTILE = "<script>window.pwned=1</script>"
+ENDING = "</script><img src=x onerror=window.pwned=1>"
+
+
+def hostile_study(folder: Path) -> Path:
+    """Names, classes, texts and caveats that try to become markup or formulas."""
+    texts = keep_texts(folder, [f"{ENDING} {i}" for i in range(EXAMPLES)])
+    data = {
+        "classes": [HOSTILE, "=HYPERLINK(1)"],
+        "test_texts": texts,
+        "test_tokens": [3 + i % 40 for i in range(EXAMPLES)],
+    }
+    for pooler, accuracy in (("cls", 0.6), ("<img src=x onerror=window.pwned=1>", 0.9)):
+        for seed in range(5):
+            write_cell(folder, pooler, seed, accuracy, data=data, caveats=[HOSTILE])
+    for pooler in ("=cmd()", "@sum", "-1+1"):
+        write_cell(folder, pooler, 0, data=data)
+    return folder

@@ -1,9 +1,8 @@
-"""The answer in one or two sentences, and what a reader must know besides."""
+"""The answer in one or two sentences."""
 
 from dataclasses import dataclass
 
-from poolbench.results.findings import Findings, Standing, Task
-from poolbench.results.study import StudyCell, varying
+from poolbench.results.findings import Findings, Standing, Task, without_controls
 from poolbench.results.verdict import METRIC_NAMES, Comparison, Word, counted, points, written_p
 
 
@@ -17,21 +16,18 @@ class Answer:
 
 def answer(task: Task, metric: str) -> Answer:
     """Which pooler to use on this dataset and encoder, the top group, and the price."""
+    if len(task.candidates) < 2:
+        return Answer(_alone(task), _highest(task, metric))
+    pairs = without_controls(task.pairs)
     best = task.cheapest
-    if len(task.standings) == 1:
-        (only,) = task.standings
-        return Answer(
-            f"Nothing to compare on {task.name}: {only.pooler} is the only pooler.",
-            _highest(task, metric),
-        )
     if best is None:
-        whys = list(dict.fromkeys(c.why for c in task.pairs if c.why))
+        whys = list(dict.fromkeys(c.why for c in pairs if c.why))
         more = f" (and {counted(len(whys) - 1, 'other reason')})" if len(whys) > 1 else ""
         why = f"{whys[0]}{more}" if whys else "no costs were recorded"
         return Answer(f"No recommendation for {task.name} yet: {why}.", _highest(task, metric))
-    judged = {name for c in task.pairs if c.word is not Word.NONE for name in (c.first, c.second)}
-    unjudged = [s.pooler for s in task.standings if s.pooler not in judged]
-    looked = next(c for c in task.pairs if c.word is not Word.NONE)
+    judged = {name for c in pairs if c.word is not Word.NONE for name in (c.first, c.second)}
+    unjudged = [s.pooler for s in task.candidates if s.pooler not in judged]
+    looked = next(c for c in pairs if c.word is not Word.NONE)
     seeds = counted(len(looked.seeds), "paired seed")
     exploratory = "Exploratory: " if looked.exploratory else ""
     if len(judged) == len(task.top):
@@ -57,102 +53,30 @@ def overall(findings: Findings) -> list[str]:
     return [across.sentence for across in findings.across]
 
 
-def missing(findings: Findings) -> list[str]:
-    """Cells without a result, one line for each kind and pooler."""
-    told = []
-    for status in ("missing", "failed", "diverged", "damaged"):
-        cells = [cell for cell in findings.study.cells if cell.status == status]
-        groups: dict[tuple[str, str, str], list[StudyCell]] = {}
-        for cell in cells:
-            groups.setdefault((cell.pooler, cell.dataset, cell.encoder), []).append(cell)
-        for (pooler, dataset, encoder), group in groups.items():
-            seeds = ", ".join(str(cell.seed) for cell in group)
-            plural = "s" if len(group) > 1 else ""
-            error = next((f": {cell.error}" for cell in group if cell.error), "")
-            told.append(f"{status}: {pooler} on {dataset} x {encoder}, seed{plural} {seeds}{error}")
-    return told
-
-
-def caveats(findings: Findings) -> list[str]:
-    """What limits the conclusions, in whole sentences."""
-    study, protocol = findings.study, findings.protocol
-    cells = [cell for cell in study.cells if cell.record]
-    told = list(findings.notes)
-    keys = [] if findings.selection else varying(cells)
-    if keys:
-        told.append(
-            f"Cells of one pooler and seed differ in {', '.join(keys)}: choose among them on "
-            f"validation with --select {' '.join(keys)}."
-        )
-    told += list(dict.fromkeys(c for cell in cells for c in cell.record.get("caveats") or ()))
-    tunings = {str(cell.setting("encoder.tuning")) for cell in cells}
-    if "frozen" in tunings:
-        told.append(
-            "The encoder was frozen: the ranking is of poolers on fixed token states. Where the "
-            "encoder learns too (encoder.tuning=full), it may be another one."
-        )
-    if "full" in tunings:
-        told.append("Encoder, pooler and head were trained together (encoder.tuning=full).")
-    told.append(_looks(findings))
-    if findings.selection is None:
-        told.append(
-            "All poolers were trained with the same settings, which may suit some better than "
-            "others. For equal tuning sweep a key and use --select."
-        )
-    told.append(
-        "Training speed (examples/s) is that of the whole training loop and indicative: timings "
-        "of different runs on a shared machine are not comparable."
-    )
-    cut = {int((cell.record.get("data") or {}).get("cut_texts") or 0) for cell in cells}
-    if max(cut, default=0):
-        told.append(f"Up to {max(cut):,} texts were longer than encoder.max_length and were cut.")
-    if study.unplanned:
-        told.append(
-            f"{counted(len(study.unplanned), 'record')} here belong to no declared cell "
-            f"(first: {study.unplanned[0]}); they are part of this report."
-        )
-    if protocol.metric == "f1_macro":
-        told.append(
-            "Differences in macro-F1 are of jackknife pseudo-values, which may differ from the "
-            "difference of the shown means in the last digit."
-        )
-    return told
-
-
 def price(standing: Standing) -> str:
     """What is trained besides the encoder, and the pooler's own time where it was measured."""
     parameters = standing.trained_parameters
     count = "an unknown number of" if parameters is None else f"{parameters:,}"
     told = f"{count} parameters with its head"
     if standing.pooler_ms is not None:
-        told += f" and {standing.pooler_ms:.3g} ms in the pooler"
+        told += f" and {standing.pooler_ms:.3g} ms a batch in the pooler"
     return told
 
 
-def _looks(findings: Findings) -> str:
-    judged = [c for task in findings.tasks for c in task.pairs if c.word is not Word.NONE]
-    planned = ", ".join(map(str, findings.protocol.looks))
-    if not judged:
-        return f"Looks were planned at {planned} seeds; none has been taken with a verdict."
-    told = []
-    for seeds in sorted({len(c.seeds) for c in judged}):
-        c = next(c for c in judged if len(c.seeds) == seeds)
-        if c.exploratory:
-            told.append(f"{seeds} seeds are not among the planned looks ({planned}): exploratory")
-        else:
-            look = f"look {c.looks.index(seeds) + 1} of {len(c.looks)} ({planned} seeds)"
-            told.append(f"tested at {seeds} seeds, {look}, at level {_level(c)}")
-    told[0] = told[0][0].upper() + told[0][1:]
-    return "; ".join(told) + "."
-
-
-def _level(c: Comparison) -> str:
-    return written_p(c.level).removeprefix("= ")
+def _alone(task: Task) -> str:
+    if not task.candidates:
+        return f"Nothing to recommend on {task.name}: every pooler here is a control."
+    only = task.candidates[0].pooler
+    beside = " that is no control" if len(task.standings) > 1 else ""
+    return f"Nothing to compare on {task.name}: {only} is the only pooler{beside}."
 
 
 def _highest(task: Task, metric: str) -> str:
-    best = task.standings[0]
-    if best.mean is None:
+    best = next((s for s in task.candidates if s.mean is not None), None)
+    if best is None:
+        several = any(s.finished for s in task.candidates)
+        if several:
+            return "No mean is shown, since there are several runs at one seed."
         return "No cell has finished."
     seeds = counted(len(best.scores), "seed")
     return (
@@ -181,8 +105,13 @@ def _ahead(task: Task, best: Standing) -> str:
     if leader is best or leader.mean is None or best.mean is None:
         return ""
     c = task.pair(leader.pooler, best.pooler)
-    tested = "" if c.p_holm is None else f" (p {written_p(c.p_holm)} at level {_level(c)})"
+    tested = "" if c.p_holm is None else f" (p {written_p(c.p_holm)} at level {written_level(c)})"
     return (
         f" {leader.pooler} has the highest mean, {leader.mean - best.mean:.1f} points more for "
         f"{price(leader)}; that is not shown to be more than luck{tested}."
     )
+
+
+def written_level(c: Comparison) -> str:
+    """The level a verdict was made at: .017."""
+    return written_p(c.level).removeprefix("= ")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from poolbench.results.controls import marked, note
 from poolbench.results.drawing import Figure, Look, Trace, axis, clipped, rows, short
 from poolbench.results.examples import class_f1, length_bins
 from poolbench.results.findings import Standing, Task
@@ -98,7 +99,7 @@ def by_class(task: Task, drawn: dict[str, Look]) -> Figure | None:
             {
                 "type": "scatter",
                 "mode": "markers",
-                "name": escape(pooler),
+                "name": escape(marked(pooler)),
                 "x": [short(float(values[k])) for k in shown],
                 "y": [row + offset for row in range(len(shown))],
                 "text": [escape(classes[k]) for k in shown],
@@ -107,7 +108,8 @@ def by_class(task: Task, drawn: dict[str, Look]) -> Figure | None:
             }
         )
     layout = rows([classes[k] for k in shown])
-    layout["height"] += 60
+    # A phone gives each name of the legend a line of its own.
+    layout["height"] += 40 + 20 * len(apart)
     layout["margin"] = layout["margin"] | {"t": 40}
     layout |= {
         "legend": LEGEND,
@@ -163,13 +165,14 @@ def sensitivity(task: Task, drawn: dict[str, Look], selection: Selection) -> Fig
 def _drawn(task: Task) -> list[Standing]:
     """The best poolers and the reference."""
     reference = task.against[0].second if task.against else None
-    best = task.standings[:DRAWN]
-    return [*best, *(s for s in task.standings[DRAWN:] if s.pooler == reference)]
+    scored = [s for s in task.standings if s.scores]
+    return [*scored[:DRAWN], *(s for s in scored[DRAWN:] if s.pooler == reference)]
 
 
 def _some(task: Task) -> str:
     few = len(task.standings) > DRAWN
-    return f" Drawn are the {DRAWN} highest means and the reference." if few else ""
+    told = f" Drawn are the {DRAWN} highest means and the reference." if few else ""
+    return told + note(s.pooler for s in _drawn(task))
 
 
 def _band(pooler: str, by_epoch: dict[int, list[float]], look: Look) -> list[Trace]:
@@ -189,7 +192,7 @@ def _band(pooler: str, by_epoch: dict[int, list[float]], look: Look) -> list[Tra
         "showlegend": False,
     }
     mean = {
-        "name": escape(pooler),
+        "name": escape(marked(pooler)),
         "x": epochs,
         "y": [short(fmean(v)) for v in by_epoch.values()],
         "customdata": [len(v) for v in by_epoch.values()],
@@ -207,7 +210,7 @@ def _line(pooler: str, x: Sequence[Any], y: Sequence[float], look: Look) -> Trac
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": escape(pooler),
+        "name": escape(marked(pooler)),
         "legendgroup": escape(pooler),
         "x": list(x),
         "y": [short(value) for value in y],

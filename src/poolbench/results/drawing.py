@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from poolbench.results.controls import control
+
 # Okabe and Ito (2008), without yellow and black, which vanish on one of the two backgrounds.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7")
 REFERENCE_COLOUR = "#808080"
@@ -39,12 +41,12 @@ class Look:
 
 
 def looks(poolers: Sequence[str], reference: str) -> dict[str, Look]:
-    """Colour, symbol and dash of each pooler; the reference is grey."""
+    """Colour, symbol and dash of each pooler; the reference is grey, controls are open symbols."""
     found = {reference: Look(REFERENCE_COLOUR, SYMBOLS[0], DASHES[0])}
     for i, name in enumerate(sorted(set(poolers) - {reference})):
         found[name] = Look(
             COLOURS[i % len(COLOURS)],
-            SYMBOLS[(i + 1) % len(SYMBOLS)],
+            SYMBOLS[(i + 1) % len(SYMBOLS)] + "-open" * bool(control(name)),
             DASHES[i // len(COLOURS) % len(DASHES)],
         )
     return found

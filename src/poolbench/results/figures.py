@@ -1,24 +1,21 @@
-"""Figures of scores, verdicts and costs."""
+"""Figures of scores and verdicts."""
 
-from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 from poolbench.results.across import Across
+from poolbench.results.controls import marked, note
 from poolbench.results.drawing import (
     REFERENCE_COLOUR,
     Figure,
     Look,
     Trace,
     axis,
-    clipped,
     rows,
     short,
 )
 from poolbench.results.findings import Task
 from poolbench.results.verdict import METRIC_NAMES, Comparison
-
-LABELLED = 12  # more points than this are named where it matters, and on hover
 
 
 def every_seed(task: Task, drawn: dict[str, Look], metric: str) -> Figure | None:
@@ -34,8 +31,9 @@ def every_seed(task: Task, drawn: dict[str, Look], metric: str) -> Figure | None
             _dots(s.pooler, seeds, scores, row, look, "%"),
             _marks([s.mean], [row], look, f"{escape(s.pooler)} mean %{{x:.2f}} %"),
         ]
-    layout = rows([s.pooler for s in shown]) | {"xaxis": axis(f"{METRIC_NAMES[metric]} (%)")}
-    caption = "Every seed is a dot; the bar is the mean over seeds. Best mean on top."
+    names = [s.pooler for s in shown]
+    layout = rows([*map(marked, names)]) | {"xaxis": axis(f"{METRIC_NAMES[metric]} (%)")}
+    caption = "Every seed is a dot; the bar is the mean over seeds. Best mean on top." + note(names)
     return Figure("seeds", caption, data, layout)
 
 
@@ -52,7 +50,7 @@ def paired_differences(task: Task, drawn: dict[str, Look]) -> Figure | None:
             _dots(c.first, list(c.seeds), list(c.per_seed), row, look, "points"),
         ]
     reference, margin = shown[0].second, shown[0].margin
-    layout = rows([c.first for c in shown]) | {
+    layout = rows([marked(c.first) for c in shown]) | {
         "xaxis": axis(f"difference to {escape(reference)} (points)"),
         "shapes": _margin_band(margin),
         # As high as the figure beside it, which has the reference too.
@@ -61,7 +59,8 @@ def paired_differences(task: Task, drawn: dict[str, Look]) -> Figure | None:
     return Figure(
         "differences",
         f"Difference to {reference} at each seed (same batches, same test examples). The line is "
-        f"the interval of the verdict, the band the margin of {margin:g} points either way.",
+        f"the interval of the verdict, the band the margin of {margin:g} points either way."
+        + note(c.first for c in shown),
         data,
         layout,
     )
@@ -88,84 +87,6 @@ def forest(across: Across, drawn: dict[str, Look]) -> Figure | None:
     }
     caption = f"{across.first} against {across.second} on every dataset and encoder."
     return Figure(f"forest-{across.first}", caption, data, layout)
-
-
-def costs(task: Task, drawn: dict[str, Look], metric: str) -> list[Figure]:
-    """Quality against each cost that was recorded."""
-    better = "Up and left is better; the dotted line joins poolers that none beats on both."
-    indicative = "Right is faster, indicative only: a machine that was busy slowed single runs."
-    kinds = (
-        ("trained_parameters", "parameters of pooler and head", "~s", better),
-        ("pooler_ms", "pooler time (ms)", "~g", better),
-        ("samples_per_sec", "training speed (examples/s)", "~s", indicative),
-    )
-    made = (_cost(task, drawn, metric, *kind) for kind in kinds)
-    return [figure for figure in made if figure is not None]
-
-
-def _cost(
-    task: Task, drawn: dict[str, Look], metric: str, cost: str, title: str, form: str, remark: str
-) -> Figure | None:
-    found = [(getattr(s, cost), s.mean, s) for s in task.standings]
-    points = [(x, y, s) for x, y, s in found if x is not None and x > 0 and y is not None]
-    if len(points) < 2:
-        return None
-    # What the machine did besides is no bargain: no line through training speeds.
-    front = [] if cost == "samples_per_sec" else _front([(x, y) for x, y, _ in points])
-    bargains = sorted((points[i] for i in front), key=lambda p: p[0])
-    reference = task.against[0].second if task.against else ""
-    least, most = min(x for x, _, _ in points), max(x for x, _, _ in points)
-    middle = (least * most) ** 0.5
-    data: list[Trace] = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": [x for x, _, _ in bargains],
-            "y": [short(y) for _, y, _ in bargains],
-            "line": {"dash": "dot", "width": 1.5, "color": REFERENCE_COLOUR},
-            "hoverinfo": "skip",
-            "showlegend": False,
-        }
-    ]
-    for i, (x, y, s) in enumerate(points):
-        look = drawn[s.pooler]
-        named = len(points) <= LABELLED or i in front or s.pooler == reference
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "markers+text" if named else "markers",
-                "x": [short(x)],
-                "y": [short(y)],
-                "text": [f" {clipped(s.pooler)} "],
-                "textposition": "middle right" if x <= middle else "middle left",
-                "cliponaxis": False,
-                "marker": {"color": look.colour, "symbol": look.symbol, "size": 11},
-                "hovertemplate": f"{escape(s.pooler)}: %{{x:,.4~g}}, %{{y:.2f}} %<extra></extra>",
-                "showlegend": False,
-            }
-        )
-    layout = {
-        "height": 340,
-        "xaxis": axis(title)
-        | {
-            "type": "log",
-            "tickformat": form,
-            # Decades alone, or 1, 2, 5: more numbers would run into each other on a phone.
-            "dtick": 1 if most > 100 * least else "D2",
-        },
-        "yaxis": axis(f"{METRIC_NAMES[metric]} (%)"),
-        "margin": {"l": 10, "r": 24, "t": 16, "b": 10},
-    }
-    return Figure(f"cost-{cost}", f"Quality against {title}. {remark}", data, layout)
-
-
-def _front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of points (cost, quality) that no other one matches on both."""
-    return [
-        i
-        for i, (cost, quality) in enumerate(points)
-        if not any(c <= cost and q >= quality and (c, q) != (cost, quality) for c, q in points)
-    ]
 
 
 def _dots(

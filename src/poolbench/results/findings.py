@@ -11,7 +11,9 @@ import numpy as np
 
 from poolbench.results.across import Across, compare_across
 from poolbench.results.compare import compare_all_pairs, compare_with_reference, top_group
+from poolbench.results.controls import control
 from poolbench.results.pairing import Run
+from poolbench.results.pooler_cost import PoolerCosts, read_pooler_costs
 from poolbench.results.protocol import Protocol
 from poolbench.results.scores import Array
 from poolbench.results.selection import Selection
@@ -26,9 +28,10 @@ SAME_COST = 1.1
 class Standing:
     """One pooler on one dataset and encoder: how good at each seed, and what it costs.
 
-    ``scores`` maps seeds to the metric in percent. Costs are None where they were not recorded:
-    ``pooler_ms`` (the pooler's own time), ``samples_per_sec`` (of the whole training) are medians
-    over seeds.
+    ``scores`` maps seeds to the metric in percent; it is empty where a seed has several variants,
+    since none of them is the pooler's. Costs are None where they are not known:
+    ``pooler_ms`` is the pooler's own time, forward and backward, in the study's benchmark,
+    ``samples_per_sec`` that of the whole training, a median over seeds.
     """
 
     pooler: str
@@ -58,8 +61,8 @@ class Standing:
 
     @cached_property
     def right(self) -> Array:
-        """Per test example the share of seeds that got it right, (n,); empty without runs."""
-        kept = [c.predictions for c in self.finished if c.predictions is not None]
+        """Per test example the share of seeds that got it right, (n,); empty without scores."""
+        kept = [c.predictions for c in self.finished if c.predictions is not None and self.scores]
         if not kept or len({len(p.labels) for p in kept}) > 1:
             return np.empty(0)
         return np.asarray(np.mean([p.predictions == p.labels for p in kept], axis=0))
@@ -70,7 +73,8 @@ class Task:
     """One dataset read by one encoder, with every pooler's standing there, best mean first.
 
     ``against`` compares with the reference, ``pairs`` all poolers with each other, ``top`` are
-    those that none beats. ``cheapest`` is the recommended one of these, None without verdicts.
+    those that none beats, controls aside. ``cheapest`` is the recommended one of these, None
+    without verdicts.
     """
 
     dataset: str
@@ -85,6 +89,11 @@ class Task:
     def name(self) -> str:
         """dataset x encoder."""
         return f"{self.dataset} x {self.encoder}"
+
+    @property
+    def candidates(self) -> tuple[Standing, ...]:
+        """The standings of those that may be recommended: all but the controls."""
+        return tuple(s for s in self.standings if not control(s.pooler))
 
     def standing(self, pooler: str) -> Standing:
         """The standing of one pooler."""
@@ -118,13 +127,17 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """Everything a report shows. ``across`` is empty unless there are several tasks."""
+    """Everything a report shows. ``across`` is empty unless there are several tasks.
+
+    ``costs`` is the benchmark of the study's poolers.
+    """
 
     study: Study
     protocol: Protocol
     tasks: tuple[Task, ...]
     across: tuple[Across, ...]
     selection: Selection | None
+    costs: PoolerCosts
     notes: tuple[str, ...]
 
     @property
@@ -139,7 +152,7 @@ def find(study: Study, protocol: Protocol, selection: Selection | None = None) -
     A reference that the study does not have is replaced by its first pooler, and a note says so.
     """
     cells = selection.chosen if selection else study.cells
-    names = sorted({cell.pooler for cell in cells})
+    names = sorted({cell.pooler for cell in cells}, key=lambda name: (bool(control(name)), name))
     notes = []
     if protocol.reference not in names:
         notes.append(
@@ -150,11 +163,19 @@ def find(study: Study, protocol: Protocol, selection: Selection | None = None) -
     runs = [_run(cell, selection.budget if selection else None) for cell in cells]
     against = compare_with_reference(runs, protocol)
     pairs = compare_all_pairs(runs, protocol)
+    costs = read_pooler_costs(study.folder)
     where = sorted({(cell.dataset, cell.encoder) for cell in cells})
-    tasks = tuple(_task(study, place, cells, against, pairs, protocol.metric) for place in where)
+    tasks = tuple(
+        _task(study, place, cells, against, pairs, protocol.metric, costs) for place in where
+    )
     across = compare_across(against, protocol) if len(tasks) > 1 and against else []
     across.sort(key=lambda a: (a.delta is None, -(a.delta or 0.0)))
-    return Findings(study, protocol, tasks, tuple(across), selection, tuple(notes))
+    return Findings(study, protocol, tasks, tuple(across), selection, costs, tuple(notes))
+
+
+def without_controls(pairs: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons of poolers that may be recommended with each other."""
+    return [c for c in pairs if not (control(c.first) or control(c.second))]
 
 
 def _task(
@@ -164,12 +185,13 @@ def _task(
     against: Sequence[Comparison],
     pairs: Sequence[Comparison],
     metric: str,
+    costs: PoolerCosts,
 ) -> Task:
     here = [cell for cell in cells if (cell.dataset, cell.encoder) == place]
     by_pooler: dict[str, list[StudyCell]] = {}
     for cell in here:
         by_pooler.setdefault(cell.pooler, []).append(cell)
-    standings = [_standing(name, group, metric) for name, group in by_pooler.items()]
+    standings = [_standing(name, group, metric, costs) for name, group in by_pooler.items()]
     standings.sort(key=lambda s: (-_quality(s), s.pooler))
     rank = {s.pooler: i for i, s in enumerate(standings)}
     # A pooler that other tasks have, and this one does not, has nothing to show here.
@@ -182,14 +204,15 @@ def _task(
         standings=tuple(standings),
         against=tuple(sorted(compared, key=lambda c: rank[c.first])),
         pairs=tuple(matched),
-        top=tuple(sorted(top_group(matched), key=lambda name: rank[name])),
+        top=tuple(sorted(top_group(without_controls(matched)), key=lambda name: rank[name])),
         texts=study.texts.get(place),
     )
 
 
-def _standing(pooler: str, cells: Sequence[StudyCell], metric: str) -> Standing:
+def _standing(pooler: str, cells: Sequence[StudyCell], metric: str, costs: PoolerCosts) -> Standing:
     finished = [cell for cell in cells if cell.ok]
-    scores = {c.seed: c.metric(f"test/{metric}") for c in finished}
+    one_each = len({c.seed for c in finished}) == len(finished)
+    scores = {c.seed: c.metric(f"test/{metric}") for c in finished if one_each}
     parameters = [c.record.get("parameters") or {} for c in finished]
     return Standing(
         pooler=pooler,
@@ -197,7 +220,7 @@ def _standing(pooler: str, cells: Sequence[StudyCell], metric: str) -> Standing:
         scores={seed: 100 * score for seed, score in sorted(scores.items()) if score is not None},
         pooler_parameters=_usual([p.get("pooler") for p in parameters]),
         head_parameters=_usual([p.get("head") for p in parameters]),
-        pooler_ms=_middle([c.metric("perf/pooler_ms") for c in finished]),
+        pooler_ms=costs.milliseconds.get(pooler),
         samples_per_sec=_middle([c.metric("perf/samples_per_sec") for c in finished]),
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from poolbench.results import curves, figures
+from poolbench.results import cost_figures, curves, figures
 from poolbench.results.drawing import Figure, Look, looks
 from poolbench.results.findings import Findings, Task
 
@@ -19,7 +19,7 @@ def of_task(task: Task, findings: Findings) -> dict[str, list[Figure]]:
     chosen = findings.selection
     parts = {
         "seeds": (figures.every_seed(task, drawn, metric), figures.paired_differences(task, drawn)),
-        "costs": figures.costs(task, drawn, metric),
+        "costs": cost_figures.costs(task, drawn, metric),
         "tuning": (curves.sensitivity(task, drawn, chosen),) if chosen else (),
         "learning": curves.learning(task, drawn),
         "lengths": (curves.by_length(task, drawn),),

@@ -16,7 +16,8 @@ def declare(folder: Path, comparison: dict[str, Any], cells: Sequence[dict[str, 
 
     Args:
         folder: of the study.
-        comparison: reference, metric, margin and planned looks.
+        comparison: reference, metric, margin and planned looks; ``published``, the table to
+            compare with, is no choice of the study's own: the last one that is told counts.
         cells: names, folder below the study's, and the command that gives each one.
 
     Raises:
@@ -25,11 +26,13 @@ def declare(folder: Path, comparison: dict[str, Any], cells: Sequence[dict[str, 
     with locked(folder / ".study.lock"):
         known = read_manifest(folder) or {"comparison": comparison, "cells": []}
         for key, value in comparison.items():
-            if known["comparison"].get(key) != value:
+            if key != "published" and known["comparison"].get(key) != value:
                 raise BadInput(
                     f"study {folder.name} was declared with comparison.{key}="
                     f"{known['comparison'].get(key)}, not {value}: keep it, or name another study"
                 )
+        if comparison.get("published"):
+            known["comparison"]["published"] = comparison["published"]
         by_folder = {cell["folder"]: cell for cell in [*known["cells"], *cells]}
         content = {"schema_version": 1, **known, "cells": list(by_folder.values())}
         with replacing(folder / MANIFEST) as file:

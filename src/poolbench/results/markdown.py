@@ -1,8 +1,13 @@
 """The report for a pull request: the answer, the verdicts, what is missing, the caveats."""
 
-from poolbench.results.answer import answer, caveats, missing, overall
+from poolbench.results.answer import answer, overall
+from poolbench.results.caveats import caveats, missing
+from poolbench.results.certificate import certificate_lines
+from poolbench.results.controls import EXPLAINED, control, marked
 from poolbench.results.findings import Findings, Task
 from poolbench.results.origin import run_facts
+from poolbench.results.pooler_cost import untimed
+from poolbench.results.published import Repetition, lines, repetitions
 from poolbench.results.verdict import METRIC_NAMES, percent, points, span, written_p
 from poolbench.results.verdict_tables import sign
 
@@ -28,6 +33,19 @@ def markdown(findings: Findings) -> str:
     for task in findings.tasks:
         title = plain(f"Against {findings.protocol.reference} on {task.name}")
         parts += [f"## {title}", _verdicts(task, metric), plain(_top(task))]
+        parts += [plain(line) for line in _notes(task, findings)]
+        certified = certificate_lines(task)
+        if certified:
+            title = plain(f"Padding certificate on {task.name}")
+            parts += [f"## {title}", "\n".join(f"* {plain(line)}" for line in certified)]
+    poolers = dict.fromkeys(s.pooler for task in findings.tasks for s in task.standings)
+    without = untimed(findings.costs, poolers, study.folder)
+    if without and len(poolers) > 1:
+        parts.append(plain(without))
+    for repetition in repetitions(findings):
+        title = plain(f"Against the published table, {repetition.task}")
+        notes = "\n".join(f"* {plain(note)}" for note in repetition.notes)
+        parts += [f"## {title}", _published(repetition), notes]
     parts += ["## Caveats", "\n".join(f"* {plain(line)}" for line in caveats(findings))]
     facts = "; ".join(f"{name} {value}" for name, value in run_facts(findings))
     parts += ["## How it was run", plain(facts) + "."]
@@ -39,12 +57,19 @@ def plain(words: str) -> str:
     return " ".join(words.translate(ESCAPES).split())
 
 
+def _published(repetition: Repetition) -> str:
+    shown = lines(repetition)
+    rows = [list(shown[0]), ["---"] * len(shown[0]), *(line.values() for line in shown)]
+    return "\n".join(f"| {' | '.join(map(plain, row))} |" for row in rows)
+
+
 def _verdicts(task: Task, metric: str) -> str:
     by_pooler = {c.first: c for c in task.against}
     level = next((c.level for c in task.against if c.interval), None)
     interval = f"{percent(1 - level)} interval" if level else "interval"
     verdict = ["difference", interval, "p (Holm)", "verdict", "seeds", "examples"]
-    costs = ["pooler parameters", "examples/s (indicative)"]
+    timed = any(s.pooler_ms is not None for s in task.standings)
+    costs = ["pooler parameters", *["pooler ms"] * timed, "examples/s (indicative)"]
     rows = [["pooler", f"{METRIC_NAMES[metric]} (%)", *verdict, *costs]]
     rows.append(["---" if name in ("pooler", "verdict") else "---:" for name in rows[0]])
     for s in task.standings:
@@ -62,10 +87,20 @@ def _verdicts(task: Task, metric: str) -> str:
                 f"{c.examples:,}" if c.examples else "",
             ]
         parameters = "" if s.pooler_parameters is None else f"{s.pooler_parameters:,}"
+        times = ["" if s.pooler_ms is None else f"{s.pooler_ms:.3g}"] * timed
         speed = "" if s.samples_per_sec is None else f"{s.samples_per_sec:,.0f}"
         mean = "" if s.mean is None else f"{s.mean:.1f}"
-        rows.append([plain(cell) for cell in (s.pooler, mean, *compared, parameters, speed)])
+        row = (marked(s.pooler), mean, *compared, parameters, *times, speed)
+        rows.append([plain(cell) for cell in row])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _notes(task: Task, findings: Findings) -> list[str]:
+    poolers = [s.pooler for s in task.standings]
+    told = [EXPLAINED] if any(map(control, poolers)) else []
+    if any(s.pooler_ms is not None for s in task.standings):
+        told.append(f"Pooler ms: forward and backward of one batch ({findings.costs.setting}).")
+    return told
 
 
 def _top(task: Task) -> str:

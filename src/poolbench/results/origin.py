@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from poolbench.results.blocks import Entry, number, table, text
+from poolbench.results.controls import marked
 from poolbench.results.findings import Findings
 from poolbench.results.study import StudyCell
 from poolbench.results.verdict import METRIC_NAMES, counted, percent
@@ -63,7 +64,7 @@ def cells_table(findings: Findings) -> str:
         history = cell.record.get("history") or ()
         rows.append(
             [
-                text(cell.pooler),
+                text(marked(cell.pooler)),
                 *where,
                 number(cell.seed, "d"),
                 text(cell.status if cell.error is None else f"{cell.status}: {cell.error}"),

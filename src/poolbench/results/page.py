@@ -1,24 +1,23 @@
 """The page: one HTML file that needs nothing but itself."""
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
-
-from plotly.offline import get_plotlyjs
 
 from poolbench.results import gallery
-from poolbench.results.answer import answer, caveats, missing
-from poolbench.results.blocks import Entry, details, facts, number, paragraphs, plot, table, text
+from poolbench.results.answer import answer
+from poolbench.results.blocks import details, facts, paragraphs, plot
+from poolbench.results.caveats import caveats, missing
+from poolbench.results.certificate import certificate_table
+from poolbench.results.document import document
 from poolbench.results.drawing import Figure
 from poolbench.results.examples import Example, disagreement
 from poolbench.results.findings import Findings, Task
 from poolbench.results.origin import cells_table, run_facts
+from poolbench.results.pooler_cost import untimed
+from poolbench.results.published import published_section, repetitions
 from poolbench.results.verdict_tables import matrix, overall_table, verdicts
 
-HERE = Path(__file__).parent
 LONGEST_TEXT = 400
 
 
@@ -37,6 +36,10 @@ def page(findings: Findings) -> str:
     parts = [*_across(findings)]
     for place, task in enumerate(findings.tasks):
         parts += _of_task(task, findings, f"task{place}-" if place else "")
+    repeated = repetitions(findings)
+    if repeated:
+        title = "Against the published table"
+        parts.append(Part("published", "Published", title, published_section(repeated)))
     parts += [
         Part("how", "Run", "How it was run", _how(findings)),
         Part("caveats", "Caveats", "Caveats", paragraphs(caveats(findings))),
@@ -49,24 +52,7 @@ def page(findings: Findings) -> str:
         '<footer class="quiet">How a verdict is made, and how often it was measured to be wrong: '
         "docs/statistics.md of poolbench.</footer>"
     )
-    return _document(f"{findings.study.name}: which pooler?", body)
-
-
-def _document(title: str, body: str) -> str:
-    scripts = (get_plotlyjs(), (HERE / "page.js").read_text())
-    # Only these two scripts may run and nothing may be fetched, whatever a text contains.
-    allowed = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
-    policy = (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
-        "img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
-    )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{(HERE / 'page.css').read_text()}</style></head>"
-        f"<body>{body}{''.join(f'<script>{script}</script>' for script in scripts)}</body></html>"
-    )
+    return document(f"{findings.study.name}: which pooler?", body)
 
 
 def _answers(findings: Findings) -> str:
@@ -108,16 +94,16 @@ def _of_task(task: Task, findings: Findings, prefix: str) -> list[Part]:
     metric, reference = findings.protocol.metric, findings.protocol.reference
     drawn = {key: _plots(found, prefix) for key, found in gallery.of_task(task, findings).items()}
     parts = (
-        ("verdicts", "Verdicts", f"Against {reference}", verdicts(task, metric)),
+        ("verdicts", "Verdicts", f"Against {reference}", verdicts(task, metric, findings.costs)),
         ("seeds", "Seeds", "Every seed", drawn["seeds"]),
         ("pairs", "Pairs", "Every pair", matrix(task)),
-        ("costs", "Cost", "Quality against cost", drawn["costs"]),
+        ("costs", "Cost", "Quality against cost", drawn["costs"] + _untimed(task, findings)),
         ("tuning", "Tuning", "Tuning", drawn["tuning"]),
         ("learning", "Learning", "Learning curves", drawn["learning"]),
         ("lengths", "Length", "By text length", drawn["lengths"]),
         ("classes", "Classes", "By class", drawn["classes"]),
         ("texts", "Texts", "Where poolers disagree", _disagreements(task, reference)),
-        ("padding", "Padding", "Padding certificate", _certificate(task)),
+        ("padding", "Padding", "Padding certificate", certificate_table(task)),
     )
     several = len(findings.tasks) > 1
     where = f" on {task.name}" if several else ""
@@ -136,10 +122,17 @@ def _plots(found: Sequence[Figure], prefix: str) -> str:
     return f'<div class="grid">{shown}</div>' if shown else ""
 
 
+def _untimed(task: Task, findings: Findings) -> str:
+    if len(task.standings) < 2:
+        return ""
+    told = untimed(findings.costs, (s.pooler for s in task.standings), findings.study.folder)
+    return f'<p class="quiet">{escape(told)}</p>' if told else ""
+
+
 def _disagreements(task: Task, reference: str) -> str:
     if all(s.pooler != reference for s in task.standings):
         return ""
-    best = task.cheapest.pooler if task.cheapest else task.standings[0].pooler
+    best = task.cheapest or next(iter(task.candidates or task.standings))
     told = []
     for c in task.against:
         found = disagreement(task, c.first, reference)
@@ -155,7 +148,7 @@ def _disagreements(task: Task, reference: str) -> str:
             f"<h3>{escape(a)} right, {escape(b)} wrong</h3>{_texts(found.won, a, b)}"
             f"<h3>{escape(b)} right, {escape(a)} wrong</h3>{_texts(found.lost, a, b)}"
         )
-        told.append(details(summary, body, shown=a == best))
+        told.append(details(summary, body, shown=a == best.pooler))
     note = '<p class="quiet">Right means with most seeds. The clearest cases are shown.</p>'
     return note + "".join(told) if told else ""
 
@@ -175,31 +168,6 @@ def _texts(examples: Sequence[Example], first: str, second: str) -> str:
     return "".join(told)
 
 
-def _certificate(task: Task) -> str:
-    measured: dict[str, dict[str, float]] = {}
-    for s in task.standings:
-        for cell in s.finished:
-            for line, deviation in (cell.record.get("certificate") or {}).items():
-                of_pooler = measured.setdefault(s.pooler, {})
-                of_pooler[line] = max(of_pooler.get(line, 0.0), abs(float(deviation)))
-    lines = list(dict.fromkeys(line for found in measured.values() for line in found))
-    if not lines:
-        return '<p class="quiet">These records hold no padding certificate.</p>'
-    rows: list[list[Entry]] = [
-        [
-            text(pooler),
-            *(number(found.get(line), ".1e" if found.get(line) else ".0f") for line in lines),
-        ]
-        for pooler, found in measured.items()
-    ]
-    caption = "Largest measured deviation over the cells of each pooler; 0 means bit-identical."
-    return table("Padding certificate", ["pooler", *lines], rows, caption)
-
-
 def _how(findings: Findings) -> str:
     cells = details("Every cell, and the command that trains it again", cells_table(findings))
     return facts(run_facts(findings)) + cells
-
-
-def _sha256(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from poolbench.results.controls import control
 from poolbench.results.findings import Findings
 from poolbench.results.study import StudyCell
 from poolbench.results.verdict import Comparison
@@ -19,6 +20,8 @@ def comparison_csv(findings: Findings) -> str:
 
 def comparison_rows(findings: Findings) -> list[dict[str, Any]]:
     """One row per pair of poolers, dataset and encoder; differences in points.
+
+    ``first_control`` and ``second_control`` name the kind of a control, and are empty otherwise.
 
     ``family`` says over which comparisons Holm corrected: those with the reference, or all pairs.
     """
@@ -48,6 +51,8 @@ def _comparison(c: Comparison) -> dict[str, Any]:
         "encoder": c.encoder,
         "first": c.first,
         "second": c.second,
+        "first_control": control(c.first),
+        "second_control": control(c.second),
         "metric": c.metric,
         "difference": c.delta,
         "low": low,
@@ -77,6 +82,7 @@ def _cell(cell: StudyCell) -> dict[str, Any]:
         "dataset": cell.dataset,
         "encoder": cell.encoder,
         "pooler": cell.pooler,
+        "control": control(cell.pooler),
         "seed": cell.seed,
         "digest": cell.digest,
         "status": cell.status,

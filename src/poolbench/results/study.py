@@ -112,8 +112,8 @@ def read_study(folder: Path) -> Study:
     plan = read_manifest(folder) or {}
     if not plan and (folder / MANIFEST).exists():
         raise BadInput(f"{folder / MANIFEST} is damaged: give it back, or remove it")
-    cells = {path.parent: _read(folder, path.parent) for path in folder.rglob(RECORD)}
-    planned = [_planned(cell) for cell in plan.get("cells", ())]
+    cells = {path.parent: read_cell(folder, path.parent) for path in folder.rglob(RECORD)}
+    planned = [planned_cell(cell) for cell in plan.get("cells", ())]
     places = {folder / cell.folder: cell for cell in planned}
     for place, cell in places.items():
         done = cells.get(place)
@@ -142,7 +142,18 @@ def varying(cells: Iterable[StudyCell]) -> list[str]:
     return sorted(keys)
 
 
-def _planned(cell: Mapping[str, Any]) -> StudyCell:
+def written_setting(key: str, value: Any) -> str:
+    """A setting as a table shows it: optimizer.lr=0.003; a class by its name, head=MlpHead."""
+    part = key.removesuffix("._target_")
+    return f"{part}={value if part == key else str(value).rpartition('.')[2]}"
+
+
+def planned_cell(cell: Mapping[str, Any]) -> StudyCell:
+    """A cell as the plan of its study names it, without a record.
+
+    Raises:
+        BadInput: the plan does not say which cell it is.
+    """
     names = ("dataset", "encoder", "pooler", "seed", "digest", "folder")
     absent = [name for name in names if name not in cell]
     if absent:
@@ -150,7 +161,8 @@ def _planned(cell: Mapping[str, Any]) -> StudyCell:
     return StudyCell(**{name: cell[name] for name in names}, command=cell.get("command"))
 
 
-def _read(study: Path, folder: Path) -> StudyCell:
+def read_cell(study: Path, folder: Path) -> StudyCell:
+    """The cell that left a record in ``folder``, somewhere below ``study``; it may be damaged."""
     relative = folder.relative_to(study)
     try:
         record = read_record(folder)
@@ -171,7 +183,7 @@ def _read(study: Path, folder: Path) -> StudyCell:
         )
     except (DamagedRecord, KeyError, TypeError, ValueError, OSError) as error:
         # The folder's own name still says which cell it was.
-        *_, dataset, encoder, pooler, leaf = ("?", "?", "?", *relative.parts)
+        *_, dataset, encoder, pooler, leaf = ("?", "?", "?", "?", *relative.parts)
         seed, _, digest = leaf.removeprefix("seed=").partition("-")
         return StudyCell(
             dataset=dataset,

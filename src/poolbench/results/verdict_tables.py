@@ -14,7 +14,9 @@ from poolbench.results.blocks import (
     table,
     text,
 )
+from poolbench.results.controls import EXPLAINED, control, marked, note
 from poolbench.results.findings import Standing, Task
+from poolbench.results.pooler_cost import PoolerCosts
 from poolbench.results.verdict import (
     METRIC_NAMES,
     Comparison,
@@ -38,7 +40,7 @@ def sign(word: Word) -> str:
     return "▲" if word.wins else "▼" if word.loses else SIGNS[word]
 
 
-def verdicts(task: Task, metric: str) -> str:
+def verdicts(task: Task, metric: str, costs: PoolerCosts) -> str:
     """Each pooler against the reference, and the same in sentences."""
     by_pooler = {c.first: c for c in task.against}
     timed = any(s.pooler_ms is not None for s in task.standings)
@@ -59,7 +61,7 @@ def verdicts(task: Task, metric: str) -> str:
     reach = _reach(task)
     rows = []
     for s in task.standings:
-        row = [text(s.pooler), *_compared(by_pooler.get(s.pooler), s, reach)]
+        row = [text(marked(s.pooler)), *_compared(by_pooler.get(s.pooler), s, reach)]
         row.append(number(s.pooler_parameters, ",.0f"))
         row += [number(s.pooler_ms, ".3g")] if timed else []
         row.append(number(s.samples_per_sec, ",.0f"))
@@ -68,6 +70,11 @@ def verdicts(task: Task, metric: str) -> str:
         "Differences in points; the grey band is the margin. Parameters are the pooler's own. "
         "* Training speed is indicative: runs on a shared machine cannot be compared by time."
     )
+    if timed:
+        caption += f" Pooler ms is forward and backward of one batch ({costs.setting}), "
+        caption += "all poolers in turn in one run."
+    if any(control(s.pooler) for s in task.standings):
+        caption += f" {EXPLAINED}"
     sentences = [c.sentence for c in task.against]
     told = details("The same in sentences", paragraphs(sentences)) if sentences else ""
     return table("Verdicts", columns, rows, caption) + told
@@ -79,7 +86,7 @@ def overall_table(across: Sequence[Across]) -> str:
     columns += ["mean difference", "interval", "p (Holm)"]
     rows = [
         [
-            text(a.first),
+            text(marked(a.first)),
             *(number(n, "d") for n in (a.wins, a.ties, a.losses, a.undecided, a.without_verdict)),
             text(_sure(a), "word"),
             number(a.delta, "+.1f"),
@@ -91,6 +98,7 @@ def overall_table(across: Sequence[Across]) -> str:
     caption = (
         f"Against {across[0].second}, in datasets x encoders. The mean difference is over these "
         f"datasets alone, with its {percent(1 - across[0].level)} interval."
+        f"{note(a.first for a in across)}"
     )
     told = details("The same in sentences", paragraphs(a.sentence for a in across))
     return table("Over all datasets and encoders", columns, rows, caption) + told
@@ -104,14 +112,15 @@ def matrix(task: Task) -> str:
     rows = []
     for first in names:
         pairs = [None if first == second else task.pair(first, second) for second in names]
-        rows.append([text(first), *(Entry("") if c is None else _pair(c) for c in pairs)])
+        rows.append([text(marked(first)), *(Entry("") if c is None else _pair(c) for c in pairs)])
     caption = (
         "Row minus column in points. ▲ the row is better, ▼ worse, = tied within the margin, "
         f"? the data cannot say, {NOTHING} no verdict; after Holm over all pairs, "
         "which asks for more than the table above. "
-        f"Top group, beaten by none: {', '.join(task.top) or 'no verdict yet'}."
+        f"Top group, beaten by none: {', '.join(task.top) or 'no verdict yet'}.{note(names)}"
     )
-    return table("Every pair", ["row minus column", *names], rows, caption, kind="matrix")
+    columns = ["row minus column", *map(marked, names)]
+    return table("Every pair", columns, rows, caption, kind="matrix")
 
 
 def _reach(task: Task) -> tuple[float, float]:

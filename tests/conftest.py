@@ -19,6 +19,7 @@ torch.set_num_threads(1)
 
 SMALL = [
     "logger=none",
+    "certify=false",
     "dataset.max_examples=64",
     "trainer=cpu",
     "trainer.max_epochs=2",

@@ -22,9 +22,10 @@ ELSEWHERE = {"experiment=gpu": "needs a GPU"} | {
 SMALL = {
     "dataset.max_examples=40",
     "encoder=scratch",
-    "encoder.layers=1",
+    "encoder.layers=2",
     "trainer.max_epochs=1",
     "logger=none",
+    "certify=false",
 }
 
 

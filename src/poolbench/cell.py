@@ -20,6 +20,7 @@ BYSTANDERS = (
     "dataset",
     "encoder",
     "retry_failed",
+    "certify",
     "comparison",
 )
 ENCODER_MODES = ("tuning", "padding_side")

@@ -97,9 +97,11 @@ class Config:
     study: str = MISSING
     seed: int = MISSING
     batch_size: int = MISSING
+    batching: str = MISSING
     pooled_tokens: str = MISSING
     patience: int = MISSING
     output_dir: str = MISSING
+    certify: bool = True
     retry_failed: bool = False
     comparison: ComparisonConfig = field(default_factory=ComparisonConfig)
 

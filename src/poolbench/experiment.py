@@ -15,12 +15,14 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.utilities import disable_possible_user_warnings
 
-from poolbench import checkpoints, provenance
+from poolbench import checkpoints, kernels, provenance
 from poolbench.build import build
 from poolbench.cell import Cell
+from poolbench.certificate import certificate
 from poolbench.checkpoints import MONITOR
 from poolbench.data.corpus import Corpus
 from poolbench.data.datamodule import CorpusDataModule
+from poolbench.encoders.base import Encoder
 from poolbench.files import replacing
 from poolbench.model import PooledClassifier
 from poolbench.module import Classification
@@ -42,7 +44,8 @@ def run_cell(cfg: DictConfig, cell: Cell, prepared: Prepared) -> dict[str, Any] 
     _quiet(profiling=cfg.trainer.profiler is not None)
     started = time.perf_counter(), time.process_time()
     corpus, encoder = prepared.corpus, prepared.encoder
-    with build(cfg.logger, cell=cell, settings=redacted(plain(cfg))) as tracker:
+    settings = redacted(plain(cfg))
+    with kernels.chosen(), build(cfg.logger, cell=cell, settings=settings) as tracker:
         module, trainer, metrics = _train_and_test(cfg, cell, prepared, tracker)
         predictions = _predictions(module, corpus)
         parameters = _parameters(module.model)
@@ -53,17 +56,20 @@ def run_cell(cfg: DictConfig, cell: Cell, prepared: Prepared) -> dict[str, Any] 
     record = {
         "status": "ok",
         "cell": cell.names,
-        "config": redacted(plain(cfg)),
+        "config": settings,
+        "batching": _batching(cfg, module.model),
         "metrics": metrics,
         "history": module.history,
         "test_details": module.test_report,
         "parameters": parameters,
+        "certificate": certificate(cfg) if cfg.certify else None,
         "data": {**corpus.summary(), "test_texts": _keep_texts(cell, prepared)},
         "digests": {**prepared.digests, "order": module.order_digests},
-        "caveats": [redacted(encoder.caveat)] if encoder.caveat else [],
+        "caveats": _caveats(cfg, encoder),
         "tracked": tracker.where,
         "versions": provenance.versions(),
         "hardware": provenance.hardware(trainer.strategy.root_device),
+        "kernels": {**kernels.summary(), "attention": _attention(module.model, trainer)},
         "revision": provenance.revision(),
         "seconds": {
             "wall": time.perf_counter() - started[0],
@@ -106,8 +112,9 @@ def _fit_and_test(
         encoder.pad_id,
         pieces,
         encoder.special_ids if cfg.pooled_tokens == "content" else (),
+        grouped=cfg.batching == "grouped",
     )
-    clock = Throughput()
+    clock = Throughput(encoder.computed)
     folder = cell.folder / "checkpoints"
     best = checkpoints.keep_best(folder)
     stopping = checkpoints.StopWhenNoBetter(
@@ -192,6 +199,29 @@ def _parameters(model: PooledClassifier) -> dict[str, int]:
     # What a mix of layers learns serves the pooler, and is counted with it.
     counts["pooler"] += counts.pop("layers")
     return counts | {"pooled_width": model.pooler.output_dim}
+
+
+def _batching(cfg: DictConfig, model: PooledClassifier) -> str:
+    """As it really was: not every encoder can do without padding."""
+    if cfg.batching == "packed" and not model.encoder.packed:
+        return "padded"
+    return str(cfg.batching)
+
+
+def _attention(model: PooledClassifier, trainer: pl.Trainer) -> str:
+    half = {"bf16": torch.bfloat16, "16": torch.float16}
+    dtype = half.get(str(trainer.precision).split("-")[0], torch.float32)
+    return model.encoder.attention(trainer.strategy.root_device, dtype)
+
+
+def _caveats(cfg: DictConfig, encoder: Encoder) -> list[str]:
+    told = [redacted(encoder.caveat)] if encoder.caveat else []
+    if cfg.batching == "grouped":
+        told.append(
+            "Training batches held texts of like length (batching=grouped), which may suit some "
+            "poolers better than others."
+        )
+    return told
 
 
 def _quiet(profiling: bool) -> None:

@@ -36,7 +36,7 @@ class MaxPoolBertPooler(Pooler):
     reads_special = True
     needs = frozenset({"layers"})
 
-    def __init__(self, hidden_dim: int, layers: int = 4, heads: int = 8) -> None:
+    def __init__(self, hidden_dim: int, layers: int = 3, heads: int = 8) -> None:
         super().__init__(hidden_dim)
         if hidden_dim % heads:
             raise ValueError(f"heads={heads} does not divide hidden_dim={hidden_dim}")

@@ -70,6 +70,11 @@ def run(asked: list[Asked]) -> int:
     if int(os.environ.get("LOCAL_RANK", 0)) > 0:
         sweep.run_helper(planned[0])
         return 0
+    if asked[0].cfg.plan:
+        from poolbench.planner import estimate
+
+        print(estimate(planned))
+        return 0
     sweep.declare_all(planned)
     if asked[0].own_launcher:
         launched()

@@ -21,6 +21,7 @@ BYSTANDERS = (
     "encoder",
     "retry_failed",
     "certify",
+    "plan",
     "comparison",
 )
 ENCODER_MODES = ("tuning", "padding_side")

@@ -56,7 +56,7 @@ def _measured(settings: str) -> dict[str, Line]:
     parts = prepared.parts(cfg)
     encoder = prepared.encoder.reading(layers_read(parts, prepared.encoder))
     model = PooledClassifier(encoder, parts.layers, parts.pooler, parts.head).eval()
-    unpooled = encoder.special_ids if cfg.pooled_tokens == "content" else ()
+    unpooled = encoder.unpooled_ids(cfg.pooled_tokens)
     bench = _Bench(model, prepared.corpus, unpooled)
     lines = {}
     for name, promise, limit, measure in bench.lines():

@@ -74,8 +74,9 @@ def print_cell(cell: Cell, record: dict[str, Any] | None) -> None:
         ("best validation", best),
     ]
     if "perf/samples_per_sec" in metrics:
-        stored = tuning == "frozen" and record["config"]["cache"]["enabled"]
-        what = "head on stored states" if stored else f"encoder {tuning}"
+        what = f"encoder {tuning}"
+        if record["trained_on"] != "token ids":
+            what = f"head on {record['trained_on']}"
         speed = f"{metrics['perf/samples_per_sec']:,.0f} examples/s"
         tokens = f"{metrics['perf/tokens_per_sec']:,.0f} real tokens/s"
         rows.append(("training speed", f"{speed}, {tokens} ({what})"))

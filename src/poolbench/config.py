@@ -102,6 +102,7 @@ class Config:
     patience: int = MISSING
     output_dir: str = MISSING
     certify: bool = True
+    plan: bool = False
     retry_failed: bool = False
     comparison: ComparisonConfig = field(default_factory=ComparisonConfig)
 

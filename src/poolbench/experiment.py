@@ -57,6 +57,7 @@ def run_cell(cfg: DictConfig, cell: Cell, prepared: Prepared) -> dict[str, Any] 
         "status": "ok",
         "cell": cell.names,
         "config": settings,
+        "trained_on": module.model.trains_on,
         "batching": _batching(cfg, module.model),
         "metrics": metrics,
         "history": module.history,
@@ -111,7 +112,7 @@ def _fit_and_test(
         encoder.padding_side,
         encoder.pad_id,
         pieces,
-        encoder.special_ids if cfg.pooled_tokens == "content" else (),
+        encoder.unpooled_ids(cfg.pooled_tokens),
         grouped=cfg.batching == "grouped",
     )
     clock = Throughput(encoder.computed)

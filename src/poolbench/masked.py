@@ -73,6 +73,25 @@ def take(
     return taken.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
 
 
+def uniform(mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T"]:
+    """Equal shares of 1 for the valid tokens of each row."""
+    return mask / count(mask).unsqueeze(-1)
+
+
+def one_hot(position: Int[Tensor, " B"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T"]:
+    """1 at one position of each row, 0 elsewhere."""
+    there = torch.arange(mask.shape[1], device=mask.device) == position.unsqueeze(-1)
+    return (there & mask).to(torch.float32)
+
+
+def won(
+    hidden: Float[Tensor, "B T D"], winner: Float[Tensor, "B D"], mask: Bool[Tensor, "B T"]
+) -> Float[Tensor, "B T"]:
+    """The share of dimensions in which each valid token has the winning value; a tie is split."""
+    wins = (hidden == winner.unsqueeze(1)) & mask.unsqueeze(-1)  # (B, T, D)
+    return (wins / wins.sum(dim=1, keepdim=True).clamp(min=1)).mean(dim=2)
+
+
 def widen(values: Tensor) -> Tensor:
     """``values`` in float32 or wider, for arithmetic that half precision would spoil."""
     return values.to(_accumulator(values))

@@ -70,6 +70,9 @@ class PooledClassifier(nn.Module):
         pooler: makes one vector for each text.
         head: makes scores.
 
+    Attributes:
+        vectors: (N, P), the pooled vectors of all examples where they never change, else None.
+
     Raises:
         ShapeError: the head was built for another width than the pooler gives.
     """
@@ -78,16 +81,29 @@ class PooledClassifier(nn.Module):
         super().__init__()
         check_head(head.input_dim, pooler.output_dim)
         self.encoder, self.layers, self.pooler, self.head = encoder, layers, pooler, head
+        self.vectors: Tensor | None
+        # Not a part of a checkpoint; it travels to the GPU with the module.
+        self.register_buffer("vectors", None, persistent=False)
         # from_pretrained leaves eval mode on, which would train an encoder without its dropout.
         self.train()
 
     def forward(self, batch: Batch) -> Float[Tensor, "B C"]:
-        pooled = self.pool(self.encoder(batch), batch)
+        if self.vectors is None:
+            pooled = self.pool(self.encoder(batch), batch)
+        else:
+            pooled = self.vectors[batch.example_ids]
         try:
             logits: Tensor = self.head(pooled)
         except RuntimeError as error:
             raise explained(error, type(self.head).__name__) from error
         return logits
+
+    @property
+    def trains_on(self) -> str:
+        """What a training step starts from, in words."""
+        if self.vectors is not None:
+            return "pooled vectors"
+        return "stored states" if self.encoder.stored else "token ids"
 
     def pool(self, states: Float[Tensor, "B T R D"], batch: Batch) -> Float[Tensor, "B P"]:
         """``pooled``, from the states that the encoder gives."""

@@ -23,7 +23,7 @@ from poolbench.build import build
 from poolbench.data.batch import Batch
 from poolbench.model import PooledClassifier
 from poolbench.shapes import check_logits_and_labels
-from poolbench.streams import stream
+from poolbench.streams import seed_device, stream
 
 
 class Diverged(RuntimeError):
@@ -72,7 +72,7 @@ class Classification(pl.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         # Dropout is a function of the step, not of what was drawn before it.
         step = 1_000_000 * self.current_epoch + batch_index
-        torch.manual_seed(stream(self.seed, f"step {self.global_rank}", step))
+        seed_device(self.device, stream(self.seed, f"step {self.global_rank}", step))
         self.order.update(batch.example_ids.cpu().numpy().tobytes())
         loss = self._loss(self.model(batch), batch)
         if self.model.pooler.extra_loss is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import datasets
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from poolbench.assembly import Parts, assemble, layers_read
 from poolbench.build import build
@@ -15,6 +16,20 @@ from poolbench.data.corpus import Corpus, tokenise
 from poolbench.encoders.base import Encoder
 from poolbench.encoders.states import encode_once
 from poolbench.model import PooledClassifier
+from poolbench.vectors import pool_once, poolable_once
+
+VECTOR_SETTINGS = (
+    "dataset",
+    "encoder",
+    "layers",
+    "pooler",
+    "head",
+    "pooled_tokens",
+    "batching",
+    "cache",
+    "trainer",
+    "output_dir",
+)
 
 
 @dataclass(frozen=True)
@@ -75,21 +90,18 @@ def model_of(cfg: DictConfig, prepared: Prepared) -> PooledClassifier:
     Raises:
         BadInput: its parts do not go together, or the states would take more than ``cache.max_gb``.
     """
-    parts = prepared.parts(cfg)
-    read = layers_read(parts, prepared.encoder)
-    if prepared.encoder.tuning == "full" or not cfg.cache.enabled:
-        # A copy: an encoder that trains must not hand its weights on to the next cell of a sweep.
-        encoder = prepared.encoder.reading(read)
-    else:
-        encoder = _states(
-            _json(cfg.dataset),
-            _json(cfg.encoder),
-            read,
-            Path(cfg.output_dir) / "cache",
-            cfg.cache.max_gb,
-            cfg.trainer.enable_progress_bar,
-        )
-    return PooledClassifier(encoder, parts.layers, parts.pooler, parts.head)
+    model = _assembled(cfg, prepared)
+    if poolable_once(model):
+        # All that vectors depend on, and where they come from; not the seed, not the optimiser.
+        settings = {key: value for key, value in plain(cfg).items() if key in VECTOR_SETTINGS}
+        model.vectors = _vectors(json.dumps(settings | {"seed": 0}))
+    return model
+
+
+def encoder_as_run(cfg: DictConfig, prepared: Prepared) -> Encoder:
+    """The encoder itself as a cell runs it: the layers it reads, packed if it is to be."""
+    read = layers_read(prepared.parts(cfg), prepared.encoder)
+    return _as_run(prepared.encoder, read, cfg.batching == "packed")
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -121,13 +133,48 @@ def _states(
     dataset: str,
     encoder: str,
     layers: tuple[int, ...],
+    packed: bool,
     folder: Path,
     max_gb: float,
     progress: bool,
 ) -> Encoder:
     prepared = _prepared(dataset, encoder)
-    reading = prepared.encoder.reading(layers)
-    return encode_once(reading, prepared.corpus, folder, max_gb, progress)
+    as_run = _as_run(prepared.encoder, layers, packed)
+    return encode_once(as_run, prepared.corpus, folder, max_gb, progress)
+
+
+def _as_run(encoder: Encoder, layers: tuple[int, ...], packed: bool) -> Encoder:
+    # A copy: an encoder that trains must not hand its weights on to the next cell of a sweep.
+    other = encoder.reading(layers)
+    if packed:
+        other.pack()
+    return other
+
+
+def _assembled(cfg: DictConfig, prepared: Prepared) -> PooledClassifier:
+    parts = prepared.parts(cfg)
+    read = layers_read(parts, prepared.encoder)
+    if prepared.encoder.tuning == "full" or not cfg.cache.enabled:
+        encoder = _as_run(prepared.encoder, read, cfg.batching == "packed")
+    else:
+        encoder = _states(
+            _json(cfg.dataset),
+            _json(cfg.encoder),
+            read,
+            cfg.batching == "packed",
+            Path(cfg.output_dir) / "cache",
+            cfg.cache.max_gb,
+            cfg.trainer.enable_progress_bar,
+        )
+    return PooledClassifier(encoder, parts.layers, parts.pooler, parts.head)
+
+
+@functools.lru_cache(maxsize=4)
+def _vectors(settings: str) -> Tensor:
+    cfg = OmegaConf.create(json.loads(settings))
+    prepared = prepare(cfg)
+    model = _assembled(cfg, prepared)
+    return pool_once(model, prepared.corpus, model.encoder.unpooled_ids(cfg.pooled_tokens))
 
 
 def _json(cfg: DictConfig) -> str:

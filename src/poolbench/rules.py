@@ -81,6 +81,8 @@ def check_values(cfg: DictConfig) -> None:
     rules = {
         "seed must be 0 or more": cfg.seed >= 0,
         "batch_size must be 1 or more": cfg.batch_size >= 1,
+        "batching must be packed, padded or grouped": cfg.batching
+        in ("packed", "padded", "grouped"),
         "pooled_tokens must be all or content": cfg.pooled_tokens in ("all", "content"),
         "patience must be 1 or more": cfg.patience >= 1,
         "trainer.max_epochs must be 1 or more": cfg.trainer.max_epochs >= 1,

@@ -3,6 +3,7 @@
 import resource
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,15 @@ class Throughput(pl.Callback):
     A step runs from the end of the one before it, so loading its batch is part of it. The first
     steps, validation and checkpoints are left out. On a GPU the marks are CUDA events, read when
     the epoch is over: no step waits for the device.
+
+    Args:
+        computed: for how many positions of a batch the encoder computes states.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, computed: Callable[[Batch], int] = lambda batch: batch.attention_mask.numel()
+    ) -> None:
+        self.computed = computed
         self.step_ms: list[float] = []
         self.samples = self.tokens = self.positions = 0
         self.wait_s = 0.0
@@ -53,7 +60,7 @@ class Throughput(pl.Callback):
     ) -> None:
         self.seen += 1
         self.marks.append(_mark(module.device))
-        self.batches.append((len(batch), batch.tokens, batch.attention_mask.numel()))
+        self.batches.append((len(batch), batch.tokens, self.computed(batch)))
         self.idle_since = time.perf_counter()
 
     def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

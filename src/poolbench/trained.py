@@ -11,12 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from poolbench.assembly import assemble, layers_read
+from poolbench.checkpoints import intact
 from poolbench.data.batch import Batch, make_batch
 from poolbench.data.corpus import unlabelled
 from poolbench.errors import BadInput
 from poolbench.model import PooledClassifier
 from poolbench.prepare import encoder_of, prepare
-from poolbench.results.record import DamagedRecord, read_record
+from poolbench.results.record import RECORD, DamagedRecord, read_record
 
 AT_ONCE = 64  # texts in a batch
 
@@ -43,7 +44,7 @@ class Trained:
         """The texts as the encoder wants them, in their order; labels mean nothing."""
         encoder = self.model.encoder
         corpus = unlabelled(texts, encoder.tokenize)
-        unpooled = encoder.special_ids if self.cfg.pooled_tokens == "content" else ()
+        unpooled = encoder.unpooled_ids(self.cfg.pooled_tokens)
         return [
             make_batch(corpus, rows, encoder.padding_side, encoder.pad_id, unpooled)
             for rows in torch.arange(len(texts)).split(AT_ONCE)
@@ -60,30 +61,54 @@ def load(folder: Path) -> Trained:
     """The model of a finished cell.
 
     Raises:
-        BadInput: the cell is not finished, its weights are gone, or its encoder has changed.
+        BadInput: the cell is not finished, its weights are gone or damaged, or its encoder has
+            changed.
     """
     try:
         record = read_record(folder)
-    except (FileNotFoundError, DamagedRecord) as error:
-        raise BadInput(f"{folder} holds no finished cell: {error}") from error
+    except OSError as error:
+        raise BadInput(_not_a_cell(folder)) from error
+    except DamagedRecord as error:
+        raise BadInput(f"{error}: run the cell again") from error
     if record["status"] != "ok":
         raise BadInput(f"{folder}: this cell has {record['status']}: {record.get('error')}")
     cfg = OmegaConf.create(record["config"])
-    encoder = encoder_of(cfg)
-    if encoder.digest != record["digests"]["encoder"]:
-        raise BadInput(f"{folder}: its encoder has changed since; put back the weights it had")
     classes = tuple(record["data"]["classes"])
-    parts = assemble(cfg, encoder, len(classes), lambda: prepare(cfg).corpus.token_counts)
-    encoder = encoder.reading(layers_read(parts, encoder))
-    model = PooledClassifier(encoder, parts.layers, parts.pooler, parts.head)
-    path = folder / "checkpoints/best.ckpt"
     try:
-        kept = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}; run the cell again") from error
-    # A frozen encoder is not in the checkpoint.
-    model.load_state_dict(
-        {name.removeprefix("model."): value for name, value in kept.items()},
-        strict=encoder.tuning != "frozen",
-    )
+        encoder = encoder_of(cfg)
+        if encoder.digest != record["digests"]["encoder"]:
+            raise BadInput(f"{folder}: its encoder has changed since; put back the weights it had")
+        parts = assemble(cfg, encoder, len(classes), lambda: prepare(cfg).corpus.token_counts)
+        encoder = encoder.reading(layers_read(parts, encoder))
+        model = PooledClassifier(encoder, parts.layers, parts.pooler, parts.head)
+        kept = _weights(folder / "checkpoints/best.ckpt")
+        # A frozen encoder is not in the checkpoint.
+        there = encoder.state_dict(prefix="model.encoder.") if encoder.tuning == "frozen" else {}
+        model.load_state_dict(
+            {name.removeprefix("model."): value for name, value in (there | kept).items()}
+        )
+    except (TypeError, AttributeError, RuntimeError) as error:  # arguments, settings, weights
+        reason = str(error).strip().splitlines()[0]
+        raise BadInput(f"{folder} was made by another version of the code: {reason}") from error
     return Trained(folder, record, cfg, model.eval(), classes)
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    if not path.exists():
+        raise BadInput(f"{path} is gone: remove {path.parents[1] / RECORD} and run the cell again")
+    if not intact(path):
+        raise BadInput(
+            f"{path} or its .sha256 is damaged: remove {path.parents[1] / RECORD} and run the cell "
+            "again"
+        )
+    kept: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    return kept
+
+
+def _not_a_cell(folder: Path) -> str:
+    if not folder.is_dir():
+        return f"{folder} is not a folder"
+    cell = min(folder.rglob(RECORD), default=None)
+    if cell is None:
+        return f"{folder} holds no finished cell: there is no {RECORD}"
+    return f"{folder} is no cell, but holds some: try {cell.parent}"

@@ -5,7 +5,12 @@ import torch
 
 from poolbench.data.batch import make_batch
 from poolbench.data.corpus import Corpus
-from poolbench.data.datamodule import ByLength, CorpusDataModule, ShuffledBatches
+from poolbench.data.datamodule import (
+    ByLength,
+    CorpusDataModule,
+    GroupedBatches,
+    ShuffledBatches,
+)
 
 ROWS = [[5], [6, 7, 8], [], [9, 10]]
 
@@ -60,6 +65,41 @@ def test_processes_share_every_batch_of_the_same_order() -> None:
         assert sorted(torch.cat([a, b]).tolist()) == sorted(all_ids.tolist())
 
 
+def grouped(seed: int, epoch: int, *rest: int) -> list[torch.Tensor]:
+    lengths = torch.randint(1, 60, (900,), generator=torch.Generator().manual_seed(7))
+    sampler = GroupedBatches(lengths, range(10, 875), 8, seed, *rest)
+    sampler.set_epoch(epoch)
+    batches = list(sampler)
+    assert len(batches) == len(sampler)
+    assert max(int(lengths[ids].max() - lengths[ids].min()) for ids in batches) <= 20
+    return batches
+
+
+def test_grouped_batches_hold_like_lengths_and_each_example_once() -> None:
+    ids = torch.cat(grouped(0, 1)).tolist()
+    assert sorted(ids) == list(range(10, 875))
+    assert ids == torch.cat(grouped(0, 1)).tolist()
+    assert ids != torch.cat(grouped(0, 2)).tolist() != torch.cat(grouped(1, 2)).tolist()
+
+
+def test_grouped_batches_come_in_no_order_of_length() -> None:
+    lengths = torch.arange(400)
+    first = [int(ids.min()) for ids in GroupedBatches(lengths, range(400), 8, 0)]
+    assert first != sorted(first)
+    assert first != sorted(first, reverse=True)
+
+
+def test_processes_and_pieces_share_grouped_batches_too() -> None:
+    whole = grouped(0, 0)
+    halves = [grouped(0, 0, rank, 2) for rank in (0, 1)]
+    assert all(
+        sorted(torch.cat([a, b]).tolist()) == sorted(ids.tolist())
+        for ids, a, b in zip([ids for ids in whole if len(ids) > 1], *halves, strict=True)
+    )
+    pieces = grouped(0, 0, 0, 1, 2)
+    assert torch.cat(pieces).tolist() == torch.cat(whole).tolist()
+
+
 def test_evaluation_sees_each_example_once_longest_first() -> None:
     rows = [[1] * n for n in (3, 9, 1, 7, 5, 2, 8, 4)]
     ids = torch.cat(list(ByLength(corpus(rows), range(4, 8))))
@@ -71,3 +111,15 @@ def test_loaders_give_whole_batches() -> None:
     batches = list(data.train_dataloader())
     assert [len(batch) for batch in batches] == [8, 8, 4]
     assert sum(len(batch) for batch in data.val_dataloader()) == 20
+
+
+def test_a_grouped_loader_has_less_padding() -> None:
+    texts = corpus([[1] * (i * 7 % 31 + 1) for i in range(160)])
+    positions = [
+        sum(
+            b.input_ids.numel()
+            for b in CorpusDataModule(texts, 8, 0, "right", 0, grouped=how).train_dataloader()
+        )
+        for how in (False, True)
+    ]
+    assert positions[1] < 0.75 * positions[0]

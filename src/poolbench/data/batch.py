@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
@@ -61,20 +62,27 @@ def make_batch(
         tensor([[ 5,  6],
                 [ 7, 99]])
     """
-    lengths = corpus.starts[example_ids + 1] - corpus.starts[example_ids]
+    # numpy: on a few dozen rows an operation costs it a third of what it costs torch.
+    rows, starts = example_ids.numpy(), corpus.starts.numpy()
+    first = starts[rows]
+    lengths = starts[rows + 1] - first
     width = max(int(lengths.max()), 1)
-    position = torch.arange(width).expand(len(example_ids), width)
+    position = np.arange(width)
     if padding_side == "left":
-        position = position - (width - lengths.unsqueeze(1))
-    mask = (position >= 0) & (position < lengths.unsqueeze(1))
-    where = (corpus.starts[example_ids].unsqueeze(1) + position).masked_fill(~mask, 0)
-    input_ids = corpus.ids[where].long().masked_fill(~mask, pad_id)
+        position = position - (width - lengths)[:, None]
+        real = position >= 0
+    else:
+        real = position < lengths[:, None]
+    # In the padding the place is that of some other token, or beyond the last one.
+    found = corpus.ids.numpy().take(first[:, None] + position, mode="clip")
+    input_ids = torch.from_numpy(np.where(real, found, pad_id).astype(np.int64))
+    mask = torch.from_numpy(real)
     pooled = mask & ~torch.isin(input_ids, torch.tensor(unpooled_ids)) if unpooled_ids else mask
     return Batch(
         input_ids=input_ids,
         attention_mask=mask,
         pooling_mask=pooled,
-        labels=corpus.labels[example_ids],
+        labels=torch.from_numpy(corpus.labels.numpy()[rows]),
         example_ids=example_ids,
         tokens=int(lengths.sum()),
     )

@@ -1,7 +1,8 @@
 """Which examples come when: shuffled for training, by length for evaluation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import ceil
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -13,6 +14,7 @@ from poolbench.data.corpus import Corpus
 from poolbench.streams import generator
 
 EVAL_BATCH = 128
+POOL = 50  # batches that are sorted by length together
 
 
 class ShuffledBatches(Sampler[Tensor]):
@@ -41,11 +43,14 @@ class ShuffledBatches(Sampler[Tensor]):
         """Called by Lightning before each epoch."""
         self.epoch = epoch
 
+    def batches(self) -> Sequence[Tensor]:
+        """The whole batches of an epoch."""
+        draw = generator(self.seed, "order", self.epoch)
+        order = torch.randperm(len(self.examples), generator=draw)
+        return (order + self.examples.start).split(self.batch_size)
+
     def __iter__(self) -> Iterator[Tensor]:
-        order = torch.randperm(
-            len(self.examples), generator=generator(self.seed, "order", self.epoch)
-        )
-        for batch in (order + self.examples.start).split(self.batch_size):
+        for batch in self.batches():
             for piece in batch.split(self.rows):
                 # With fewer examples than processes, one of them would have none.
                 if len(piece) >= self.world:
@@ -59,6 +64,32 @@ class ShuffledBatches(Sampler[Tensor]):
             for size in sizes
             for start in range(0, size, self.rows)
         )
+
+
+class GroupedBatches(ShuffledBatches):
+    """The same, but each batch holds examples of like length.
+
+    The shuffled examples of ``POOL`` batches are sorted by length and cut into batches, and the
+    batches are shuffled: batches are no longer drawn at random, only their order is.
+
+    Args:
+        lengths: of all examples of the corpus, in tokens.
+        shuffled: the arguments of :class:`ShuffledBatches`.
+    """
+
+    def __init__(self, lengths: Tensor, *shuffled: Any) -> None:
+        super().__init__(*shuffled)
+        self.lengths = lengths
+
+    def batches(self) -> Sequence[Tensor]:
+        pools = torch.cat(list(super().batches())).split(POOL * self.batch_size)
+        alike = [
+            batch
+            for pool in pools
+            for batch in pool[self.lengths[pool].argsort(stable=True)].split(self.batch_size)
+        ]
+        draw = generator(self.seed, "order of groups", self.epoch)
+        return [alike[i] for i in torch.randperm(len(alike), generator=draw).tolist()]
 
 
 class ByLength(Sampler[Tensor]):
@@ -87,6 +118,7 @@ class CorpusDataModule(pl.LightningDataModule):
         pad_id: the id that fills the padding.
         pieces: parts that each training batch comes in.
         unpooled_ids: tokens that the encoder sees and the pooler does not.
+        grouped: put examples of like length into a training batch.
     """
 
     def __init__(
@@ -98,17 +130,20 @@ class CorpusDataModule(pl.LightningDataModule):
         pad_id: int,
         pieces: int = 1,
         unpooled_ids: tuple[int, ...] = (),
+        grouped: bool = False,
     ) -> None:
         super().__init__()
+        self.grouped = grouped
         self.pieces, self.unpooled_ids = pieces, unpooled_ids
         self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
         self.padding_side, self.pad_id = padding_side, pad_id
 
     def train_dataloader(self) -> DataLoader[Batch]:
         examples = self.corpus.splits["train"]
-        return self._loader(
-            ShuffledBatches(examples, self.batch_size, self.seed, *self._place(), self.pieces)
-        )
+        given = (examples, self.batch_size, self.seed, *self._place(), self.pieces)
+        if self.grouped:
+            return self._loader(GroupedBatches(self.corpus.lengths, *given))
+        return self._loader(ShuffledBatches(*given))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return self._loader(ByLength(self.corpus, self.corpus.splits["validation"], *self._place()))

@@ -2,7 +2,9 @@
 
 import copy
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -29,6 +31,7 @@ class Encoder(nn.Module, ABC):
 
     Attributes:
         layers: whose states ``forward`` gives, 0 (embeddings) to L; the last one alone at first.
+        packed: does it compute real tokens only? Not before ``pack`` is called.
 
     Raises:
         ShapeError: ``max_length`` is beyond ``positions``.
@@ -55,6 +58,10 @@ class Encoder(nn.Module, ABC):
         self.digest, self.caveat = digest, caveat
         self.depth, self.special_ids = depth, special_ids
         self.layers: tuple[int, ...] = (depth,)
+        self.packed = False
+
+    stored: ClassVar[bool] = False
+    """Are its states looked up rather than computed?"""
 
     @abstractmethod
     def tokenize(self, texts: list[str]) -> tuple[list[list[int]], int]:
@@ -73,6 +80,21 @@ class Encoder(nn.Module, ABC):
         other = copy.deepcopy(self)
         other.layers = layers
         return other
+
+    def pack(self) -> None:
+        """Compute real tokens only from now on; changes nothing where that cannot be done."""
+
+    def computed(self, batch: Batch) -> int:
+        """For how many positions of a batch states are computed, padding included."""
+        return batch.attention_mask.numel()
+
+    def attention(self, device: torch.device, dtype: torch.dtype) -> str:
+        """What computes its attention there, in the words of a record."""
+        return "none"
+
+    def unpooled_ids(self, pooled_tokens: str) -> tuple[int, ...]:
+        """The tokens that are not pooled: none of "all", the special ones of "content"."""
+        return self.special_ids if pooled_tokens == "content" else ()
 
     def native_head(self) -> NativeHead:
         """What the encoder's own family puts between its states and a classifier.

@@ -12,10 +12,12 @@ from torch import Tensor
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from poolbench import kernels
 from poolbench.data.batch import Batch
 from poolbench.encoders.base import Encoder
 from poolbench.encoders.blocks import cut, states
 from poolbench.encoders.families import native_head
+from poolbench.encoders.packed import FAMILIES, PACKED, Row, rounded
 from poolbench.errors import BadInput
 from poolbench.files import file_digest
 from poolbench.hub import reachable
@@ -70,14 +72,44 @@ class PretrainedEncoder(Encoder):
     def native_head(self) -> NativeHead:
         return native_head(self.model.config, self.pooling_layer[0])
 
+    def pack(self) -> None:
+        if self.model.config.model_type in FAMILIES:
+            self.model.set_attn_implementation(PACKED)
+            self.packed = True
+
+    def computed(self, batch: Batch) -> int:
+        return rounded(batch.tokens) if self.packed else super().computed(batch)
+
+    def attention(self, device: torch.device, dtype: torch.dtype) -> str:
+        config = self.model.config
+        if not self.packed:
+            return str(config._attn_implementation)
+        width = getattr(config, "head_dim", None) or self.hidden_dim // config.num_attention_heads
+        if kernels.varlen(device, dtype, width):
+            return "varlen_attn, without attention dropout"
+        return "matrix products"
+
     def forward(self, batch: Batch) -> Float[Tensor, "B T R D"]:
+        with torch.set_grad_enabled(self.tuning == "full" and torch.is_grad_enabled()):
+            return self._packed(batch) if self.packed else self._padded(batch)
+
+    def _padded(self, batch: Batch) -> Float[Tensor, "B T R D"]:
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask.long()}
         if self.padding_side == "left" and self.takes_positions:
             # Counted from the first real token, so that padding does not shift a text.
             place = batch.attention_mask.long().cumsum(1) - 1
             inputs["position_ids"] = place.clamp(min=0) + _first_position(self.model)
-        with torch.set_grad_enabled(self.tuning == "full" and torch.is_grad_enabled()):
-            return torch.stack(states(self.model, self.layers, self.depth, inputs), dim=2)
+        return torch.stack(states(self.model, self.layers, self.depth, inputs), dim=2)
+
+    def _packed(self, batch: Batch) -> Float[Tensor, "B T R D"]:
+        row = Row.of(batch)
+        inputs = {
+            "input_ids": row.pack(batch.input_ids).unsqueeze(0),
+            "position_ids": (row.position + _first_position(self.model)).unsqueeze(0),
+            "row": row,
+        }
+        found = torch.stack(states(self.model, self.layers, self.depth, inputs), dim=2)
+        return row.unpack(found.squeeze(0))
 
 
 def from_wheel(package: str, folder: str, sha256: str, **knobs: Any) -> PretrainedEncoder:

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from rich.progress import track
 from torch import Tensor
 
+from poolbench import kernels
 from poolbench.data.batch import Batch, make_batch
 from poolbench.data.corpus import Corpus
 from poolbench.encoders.base import Encoder
@@ -36,6 +37,7 @@ class StoredStates(Encoder):
         starts: (N + 1,), where each example begins.
     """
 
+    stored = True
     states: Tensor
     starts: Tensor
 
@@ -83,10 +85,9 @@ def encode_once(
     Raises:
         BadInput: the states would take more than ``max_gb``.
     """
-    identity = f"{LAYOUT} {encoder.digest} {encoder.layers} {corpus.token_digest}"
-    path = folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.states"
+    path = states_file(encoder, corpus, folder)
     shape = (len(corpus.ids) + 1, len(encoder.layers), encoder.hidden_dim)
-    gigabytes = 2 * prod(shape) / 1e9
+    gigabytes = states_size(encoder, corpus)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(path.with_suffix(".lock")):
         if not _intact(path):
@@ -99,6 +100,18 @@ def encode_once(
             _write(path, encoder, corpus, shape, gigabytes, progress)
     states = torch.from_file(str(path), shared=False, size=prod(shape), dtype=torch.float16)
     return StoredStates(encoder, states.view(shape), corpus.starts)
+
+
+def states_file(encoder: Encoder, corpus: Corpus, folder: Path) -> Path:
+    """Where the states are, or will be."""
+    route = "packed" if encoder.packed else "padded"  # they differ in the last digits
+    identity = f"{LAYOUT} {route} {encoder.digest} {encoder.layers} {corpus.token_digest}"
+    return folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.states"
+
+
+def states_size(encoder: Encoder, corpus: Corpus) -> float:
+    """GB (10^9 bytes) that the states take, on disk and mapped."""
+    return 2 * (len(corpus.ids) + 1) * len(encoder.layers) * encoder.hidden_dim / 1e9
 
 
 def _write(
@@ -119,7 +132,8 @@ def _write(
         # The longest first: the least padding, and memory runs out at once or not at all.
         batches = corpus.lengths.argsort(descending=True).split(64)
         title = f"encoding {len(corpus.labels):,} texts, {1e3 * gigabytes:,.0f} MB"
-        with torch.inference_mode():
+        # The same states whoever asks for them.
+        with kernels.chosen(), torch.inference_mode():
             for example_ids in track(batches, title, disable=not progress):
                 batch = make_batch(corpus, example_ids, encoder.padding_side, encoder.pad_id)
                 hidden = encoder(batch.to(device)).half().cpu()[batch.attention_mask]

@@ -25,6 +25,7 @@ class AttentionPooler(Pooler):
     """
 
     permutation_invariant = True
+    weighs = "attention"
 
     def __init__(self, hidden_dim: int, attention_dim: int = 128) -> None:
         super().__init__(hidden_dim)
@@ -34,7 +35,12 @@ class AttentionPooler(Pooler):
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
+        return masked.weighted_sum(hidden, self.shares(hidden, mask), mask)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
         # Masking the scores alone is not enough: NaN padding would reach W through its gradient.
         clean = masked.fill(hidden, mask, 0.0)
         scores = self.score(torch.tanh(self.project(clean))).squeeze(-1)  # (B, T)
-        return masked.weighted_sum(clean, masked.softmax(scores, mask), mask)
+        return masked.softmax(scores, mask)

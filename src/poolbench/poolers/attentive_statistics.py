@@ -27,6 +27,7 @@ class AttentiveStatisticsPooler(Pooler):
     """
 
     permutation_invariant = True
+    weighs = "attention"
 
     def __init__(self, hidden_dim: int, attention_dim: int = 128, eps: float = 1e-5) -> None:
         super().__init__(hidden_dim)
@@ -38,10 +39,15 @@ class AttentiveStatisticsPooler(Pooler):
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B P"]:
-        clean = masked.fill(hidden, mask, 0.0)
-        weights = masked.softmax(self.score(torch.tanh(self.project(clean))).squeeze(-1), mask)
-        wide = masked.widen(clean)
+        weights = self.shares(hidden, mask)
+        wide = masked.widen(masked.fill(hidden, mask, 0.0))
         mean = masked.weighted_sum(wide, weights, mask)
         variance = masked.weighted_sum((wide - mean.unsqueeze(1)).square(), weights, mask)
         pooled = torch.cat([mean, (variance + self.eps).sqrt()], dim=1)
         return masked.blank_empty(pooled, mask).to(hidden.dtype)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        clean = masked.fill(hidden, mask, 0.0)
+        return masked.softmax(self.score(torch.tanh(self.project(clean))).squeeze(-1), mask)

@@ -43,6 +43,9 @@ class Pooler(nn.Module, ABC):
     reads_special: ClassVar[bool] = False
     """Is it about a special token such as [CLS]? Then there is nothing to pool without them."""
 
+    reads_padding: ClassVar[bool] = False
+    """Does ``pooled`` depend on the batch around a text? Only a pitfall's may."""
+
     needs: ClassVar[frozenset[Need]] = frozenset()
     """What it needs beyond (hidden, mask), as keyword arguments of the same names:
 
@@ -53,6 +56,9 @@ class Pooler(nn.Module, ABC):
 
     reads: tuple[int, ...] = ()
     """With ``layers`` in ``needs``: which ones, counted from the end, -1 being the last."""
+
+    weighs: ClassVar[str | None] = None
+    """What its ``shares`` are, in a few words; None where tokens have no weight of their own."""
 
     extra_loss: Tensor | None = None
     """Set by ``forward`` where a pooler has a penalty: added to the loss while training."""
@@ -67,6 +73,15 @@ class Pooler(nn.Module, ABC):
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B P"]:
         """``pooled``; ``mask`` is True on the tokens to pool."""
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        """How much of ``pooled`` each token makes up, 1 in all: only where the pooler ``weighs``.
+
+        Of several weights for a token (heads, queries, dimensions) it is their mean.
+        """
+        raise NotImplementedError(f"{type(self).__name__} gives tokens no weight")
 
     def __call__(
         self, hidden: Tensor, mask: Tensor | None = None, beside: Beside | None = None

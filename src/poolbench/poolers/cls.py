@@ -18,9 +18,15 @@ class ClsPooler(Pooler):
     """
 
     permutation_invariant = False
+    weighs = "the first token"
     reads_special = True
 
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
         return masked.take(hidden, masked.first(mask), mask)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        return masked.one_hot(masked.first(mask), mask)

@@ -30,6 +30,7 @@ class EfficientProbingPooler(Pooler):
     """
 
     permutation_invariant = True
+    weighs = "attention, mean over queries"
 
     def __init__(self, hidden_dim: int, queries: int = 8) -> None:
         super().__init__(hidden_dim)
@@ -42,8 +43,16 @@ class EfficientProbingPooler(Pooler):
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
         clean = masked.fill(hidden, mask, 0.0)
-        scores = self.queries * self.hidden_dim**-0.5 @ clean.transpose(1, 2)  # (B, K, T)
-        weights = masked.softmax(scores, mask.unsqueeze(1).expand_as(scores))
+        weights = self._weights(clean, mask)
         values = self.value(clean).unflatten(2, (len(self.queries), -1))  # (B, T, K, D / K)
         slices = torch.einsum("bkt,btkd->bkd", weights, values.to(weights.dtype))
         return slices.flatten(1).to(hidden.dtype)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        return self._weights(masked.fill(hidden, mask, 0.0), mask).mean(dim=1)
+
+    def _weights(self, clean: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Tensor:
+        scores = self.queries * self.hidden_dim**-0.5 @ clean.transpose(1, 2)  # (B, K, T)
+        return masked.softmax(scores, mask.unsqueeze(1).expand_as(scores))

@@ -26,6 +26,7 @@ class GatedAttentionPooler(Pooler):
     """
 
     permutation_invariant = True
+    weighs = "attention"
 
     def __init__(self, hidden_dim: int, attention_dim: int = 128) -> None:
         super().__init__(hidden_dim)
@@ -36,7 +37,12 @@ class GatedAttentionPooler(Pooler):
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
+        return masked.weighted_sum(hidden, self.shares(hidden, mask), mask)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
         clean = masked.fill(hidden, mask, 0.0)
         gated = torch.tanh(self.project(clean)) * torch.sigmoid(self.gate(clean))
         scores = self.score(gated).squeeze(-1)  # (B, T)
-        return masked.weighted_sum(clean, masked.softmax(scores, mask), mask)
+        return masked.softmax(scores, mask)

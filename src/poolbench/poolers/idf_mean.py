@@ -30,6 +30,7 @@ class IdfMeanPooler(Pooler):
     """
 
     permutation_invariant = True
+    weighs = "weights of rarity"
     needs = frozenset({"token_ids", "token_counts"})
     weights: Tensor
 
@@ -47,7 +48,20 @@ class IdfMeanPooler(Pooler):
         mask: Bool[Tensor, "B T"],
         token_ids: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B D"]:
-        assert token_ids is not None
-        weights = self.weights[token_ids.clamp(max=len(self.weights) - 1)]  # (B, T)
-        share = masked.widen(weights) / masked.count(mask).unsqueeze(1)
+        share = masked.widen(self._of(token_ids)) / masked.count(mask).unsqueeze(1)
         return masked.weighted_sum(hidden, share, mask)
+
+    def shares(
+        self,
+        hidden: Float[Tensor, "B T D"],
+        mask: Bool[Tensor, "B T"],
+        token_ids: Int[Tensor, "B T"] | None = None,
+    ) -> Float[Tensor, "B T"]:
+        weights = masked.widen(self._of(token_ids)) * mask
+        # Clamped for a row without tokens: the weight of a real one is never as small.
+        return weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-12)
+
+    def _of(self, token_ids: Int[Tensor, "B T"] | None) -> Float[Tensor, "B T"]:
+        assert token_ids is not None
+        weights: Tensor = self.weights[token_ids.clamp(max=len(self.weights) - 1)]
+        return weights

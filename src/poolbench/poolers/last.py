@@ -19,8 +19,14 @@ class LastPooler(Pooler):
     """
 
     permutation_invariant = False
+    weighs = "the last token"
 
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
         return masked.take(hidden, masked.last(mask), mask)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        return masked.one_hot(masked.last(mask), mask)

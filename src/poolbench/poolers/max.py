@@ -18,8 +18,14 @@ class MaxPooler(Pooler):
     """
 
     permutation_invariant = True
+    weighs = "share of dimensions won"
 
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
         return masked.maximum(hidden, mask)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        return masked.won(hidden, self.forward(hidden, mask), mask)

@@ -20,11 +20,17 @@ class MaxAttentionPooler(Pooler):
     """
 
     permutation_invariant = True
+    weighs = "attention"
 
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
+        return masked.weighted_sum(hidden, self.shares(hidden, mask), mask)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
         clean = masked.fill(masked.widen(hidden), mask, 0.0)
         query = masked.maximum(clean, mask).unsqueeze(-1)  # (B, D, 1)
         scores = (functional.normalize(clean, dim=-1, eps=1e-6) @ query).squeeze(-1)  # (B, T)
-        return masked.weighted_sum(clean, masked.softmax(scores, mask), mask).to(hidden.dtype)
+        return masked.softmax(scores, mask)

@@ -16,8 +16,14 @@ class MeanPooler(Pooler):
     """
 
     permutation_invariant = True
+    weighs = "equal shares"
 
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
         return masked.mean(hidden, mask)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        return masked.uniform(mask)

@@ -19,6 +19,7 @@ class MeanMaxPooler(Pooler):
     """
 
     permutation_invariant = True
+    weighs = "half equal shares, half share of dimensions won"
 
     def __init__(self, hidden_dim: int) -> None:
         super().__init__(hidden_dim)
@@ -28,3 +29,9 @@ class MeanMaxPooler(Pooler):
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B P"]:
         return torch.cat([masked.mean(hidden, mask), masked.maximum(hidden, mask)], dim=1)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        largest = masked.won(hidden, masked.maximum(hidden, mask), mask)
+        return (masked.uniform(mask) + largest) / 2

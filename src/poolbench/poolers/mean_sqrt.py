@@ -19,9 +19,15 @@ class MeanSqrtPooler(Pooler):
     """
 
     permutation_invariant = True
+    weighs = "equal shares"
 
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
         root = masked.count(mask).unsqueeze(-1).sqrt()
         return (masked.total(hidden, mask) / root).to(hidden.dtype)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        return masked.uniform(mask)

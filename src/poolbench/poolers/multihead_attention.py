@@ -32,6 +32,7 @@ class MultiheadAttentionPooler(Pooler):
     """
 
     permutation_invariant = True
+    weighs = "attention, mean over heads and queries"
 
     def __init__(self, hidden_dim: int, heads: int = 8, queries: int = 1) -> None:
         super().__init__(hidden_dim)
@@ -44,10 +45,22 @@ class MultiheadAttentionPooler(Pooler):
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B P"]:
+        found, _ = self._attend(hidden, mask, need_weights=False)
+        return masked.blank_empty(found, mask).flatten(1)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        _, weights = self._attend(hidden, mask, need_weights=True)  # (B, K, T)
+        assert weights is not None
+        return masked.blank_empty(weights.mean(dim=1), mask)
+
+    def _attend(
+        self, hidden: Tensor, mask: Tensor, need_weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
         clean = masked.fill(hidden, mask, 0.0)
         queries = self.queries.expand(hidden.shape[0], -1, -1)  # (B, K, D)
         barred = ~masked.attendable(mask)
-        found, _ = self.attention(
-            queries, clean, clean, key_padding_mask=barred, need_weights=False
+        return self.attention(
+            queries, clean, clean, key_padding_mask=barred, need_weights=need_weights
         )
-        return masked.blank_empty(found, mask).flatten(1)

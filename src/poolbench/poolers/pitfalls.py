@@ -28,6 +28,7 @@ class UnmaskedMeanPooler(Pooler):
     """
 
     permutation_invariant = True
+    reads_padding = True
 
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
@@ -48,6 +49,7 @@ class UnmaskedMaxPooler(Pooler):
     """
 
     permutation_invariant = True
+    reads_padding = True
 
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
@@ -69,6 +71,7 @@ class ZeroPaddedMaxPooler(Pooler):
     """
 
     permutation_invariant = True
+    reads_padding = True
 
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
@@ -89,6 +92,7 @@ class PositionZeroPooler(Pooler):
     """
 
     permutation_invariant = False
+    reads_padding = True
 
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
@@ -109,6 +113,7 @@ class FinalPositionPooler(Pooler):
     """
 
     permutation_invariant = False
+    reads_padding = True
 
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
@@ -130,6 +135,8 @@ class ViewConvPooler(ConvPooler):
                  [2., 4., 6.]]]), tensor([[[1., 2., 3.],
                  [4., 5., 6.]]]))
     """
+
+    reads_padding = True
 
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]

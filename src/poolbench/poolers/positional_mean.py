@@ -29,6 +29,7 @@ class PositionalMeanPooler(Pooler):
     """
 
     permutation_invariant = False
+    weighs = "learned weights of positions"
 
     def __init__(self, hidden_dim: int, positions: int = 512) -> None:
         super().__init__(hidden_dim)
@@ -39,5 +40,10 @@ class PositionalMeanPooler(Pooler):
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
+        return masked.weighted_sum(hidden, self.shares(hidden, mask), mask)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
         position = masked.rank(mask).clamp(max=len(self.scores) - 1)
-        return masked.weighted_sum(hidden, masked.softmax(self.scores[position], mask), mask)
+        return masked.softmax(self.scores[position], mask)

@@ -28,6 +28,7 @@ class ProjectedMeanPooler(Pooler):
     """
 
     permutation_invariant = True
+    weighs = "equal shares"
     projection: Tensor
 
     def __init__(self, hidden_dim: int, width: int, init_seed: int = 0) -> None:
@@ -42,3 +43,8 @@ class ProjectedMeanPooler(Pooler):
     ) -> Float[Tensor, "B P"]:
         pooled: Tensor = masked.mean(hidden, mask) @ self.projection
         return pooled
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        return masked.uniform(mask)

@@ -30,6 +30,7 @@ class SelfAttentivePooler(Pooler):
     """
 
     permutation_invariant = True
+    weighs = "attention, mean over hops"
 
     def __init__(
         self, hidden_dim: int, hops: int = 4, projection: int = 128, penalty: float = 1.0
@@ -44,10 +45,18 @@ class SelfAttentivePooler(Pooler):
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B P"]:
         clean = masked.fill(hidden, mask, 0.0)
-        scores = self.score(self.project(clean).tanh()).transpose(1, 2)  # (B, r, T)
-        weights = masked.softmax(scores, mask.unsqueeze(1).expand_as(scores))
+        weights = self._hops(clean, mask)
         if self.penalty:
             overlap = weights @ weights.transpose(1, 2) - torch.eye(self.hops, device=hidden.device)
             self.extra_loss = self.penalty * overlap.square().sum(dim=(1, 2)).mean()
         pooled = weights @ clean.to(weights.dtype)  # (B, r, D)
         return pooled.flatten(1).to(hidden.dtype)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        return self._hops(masked.fill(hidden, mask, 0.0), mask).mean(dim=1)
+
+    def _hops(self, clean: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Tensor:
+        scores = self.score(self.project(clean).tanh()).transpose(1, 2)  # (B, r, T)
+        return masked.softmax(scores, mask.unsqueeze(1).expand_as(scores))

@@ -25,6 +25,7 @@ class SoftMaxPooler(Pooler):
     """
 
     permutation_invariant = True
+    weighs = "weights, mean over dimensions"
 
     def __init__(self, hidden_dim: int, temperature: float = 1.0) -> None:
         super().__init__(hidden_dim)
@@ -35,6 +36,13 @@ class SoftMaxPooler(Pooler):
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
+        return masked.weighted_sum_by_dimension(hidden, self._weights(hidden, mask), mask)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        return self._weights(hidden, mask).mean(dim=2)
+
+    def _weights(self, hidden: Tensor, mask: Tensor) -> Float[Tensor, "B T D"]:
         clean = masked.fill(hidden, mask, 0.0)
-        weights = masked.softmax_by_dimension(masked.widen(clean) / self.temperature, mask)
-        return masked.weighted_sum_by_dimension(clean, weights, mask)
+        return masked.softmax_by_dimension(masked.widen(clean) / self.temperature, mask)

@@ -19,8 +19,14 @@ class SumPooler(Pooler):
     """
 
     permutation_invariant = True
+    weighs = "equal shares"
 
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
         return masked.total(hidden, mask).to(hidden.dtype)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        return masked.uniform(mask)

@@ -26,6 +26,7 @@ class VectorAttentionPooler(Pooler):
     """
 
     permutation_invariant = True
+    weighs = "attention, mean over dimensions"
 
     def __init__(self, hidden_dim: int, attention_dim: int = 128) -> None:
         super().__init__(hidden_dim)
@@ -36,7 +37,14 @@ class VectorAttentionPooler(Pooler):
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
+        return masked.weighted_sum_by_dimension(hidden, self._weights(hidden, mask), mask)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        return self._weights(hidden, mask).mean(dim=2)
+
+    def _weights(self, hidden: Tensor, mask: Tensor) -> Float[Tensor, "B T D"]:
         clean = masked.fill(hidden, mask, 0.0)
         scores = self.score(torch.relu(self.project(clean)))  # (B, T, D)
-        weights = masked.softmax_by_dimension(scores, mask)
-        return masked.weighted_sum_by_dimension(clean, weights, mask)
+        return masked.softmax_by_dimension(scores, mask)

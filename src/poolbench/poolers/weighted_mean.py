@@ -19,11 +19,22 @@ class WeightedMeanPooler(Pooler):
     """
 
     permutation_invariant = False
+    weighs = "weights of positions"
 
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
         wide = masked.widen(hidden)
-        i = ((masked.rank(mask) + 1) * mask).to(wide.dtype)  # (B, T)
+        i = _places(mask).to(wide.dtype)  # (B, T)
         weighted = masked.weighted_sum(wide, i, mask)
         return (weighted / i.sum(dim=1, keepdim=True).clamp(min=1.0)).to(hidden.dtype)
+
+    def shares(
+        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        i = _places(mask)
+        return i / i.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def _places(mask: Tensor) -> Tensor:
+    return (masked.rank(mask) + 1) * mask

@@ -1,0 +1,1 @@
+"""What poolbench costs, beside its peers and beside the machine's own limit."""

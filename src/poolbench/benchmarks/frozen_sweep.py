@@ -1,0 +1,129 @@
+"""A sweep over a frozen encoder: encoded once and trained from the cache, against encoding in every
+run with the same kernels.
+
+Poolers x seeds cells, each of some epochs, are trained both ways, from loading to record. Nothing
+is extrapolated: the ratio holds for the size that is printed, and grows with the number of runs.
+It may exceed the ratio of encoded tokens, since what is encoded once is encoded in order of length.
+"""
+
+import argparse
+import tempfile
+from itertools import count, product
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from poolbench import kernels
+from poolbench.benchmarks import limit
+from poolbench.benchmarks.cells import asked, train_cell
+from poolbench.benchmarks.machine import Rates, rates
+from poolbench.benchmarks.outcome import Claim, Outcome
+from poolbench.benchmarks.rounds import Variant, interleave, ratio, timed
+from poolbench.encoders.pretrained import PretrainedEncoder
+from poolbench.prepare import prepare
+from poolbench.results.record import Predictions, read_predictions
+
+OURS = "from the cache"
+PEER = "encoding in every run"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Size of the sweep."""
+    parser.add_argument("--poolers", default="cls,mean,max,attention", help="of the sweep")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--examples", type=int, default=128, help="at most, in each split")
+    parser.set_defaults(rounds=3)
+
+
+def measure(
+    overrides: list[str], rounds: int, poolers: str, seeds: int, epochs: int, examples: int
+) -> Outcome:
+    """Seconds for the whole sweep; the cache is built anew in each round.
+
+    Args:
+        overrides: of every cell: data, encoder.
+        rounds: how often each way runs.
+        poolers: names, with commas between them.
+        seeds: 0 to this, exclusive.
+        epochs: of each cell.
+        examples: at most so many in each split.
+    """
+    cells = [
+        [f"pooler={pooler}", f"seed={seed}"]
+        for pooler, seed in product(poolers.split(","), range(seeds))
+    ]
+    same = [f"dataset.max_examples={examples}", f"trainer.max_epochs={epochs}", *overrides]
+    ends: dict[str, list[Predictions]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        folders = (Path(folder) / str(number) for number in count())
+
+        def sweep(name: str, cache: str) -> Variant:
+            def run() -> None:
+                place = f"output_dir={next(folders)}"
+                trained = [train_cell([*same, *cell, place, f"cache={cache}"]) for cell in cells]
+                ends[name] = [read_predictions(where) for _, where in trained]
+
+            return timed(run)
+
+        seconds = interleave({OURS: sweep(OURS, "disk"), PEER: sweep(PEER, "off")}, rounds)
+    with kernels.chosen():
+        best = rates(torch.float32, torch.device("cpu"))
+    faster, fewer = ratio(seconds, PEER, OURS).median, _fewer_tokens(same, len(cells), epochs)
+    return Outcome(
+        "frozen_sweep",
+        {
+            "cells": len(cells),
+            "epochs": epochs,
+            "examples": examples,
+            "threads": torch.get_num_threads(),
+        },
+        OURS,
+        seconds,
+        claims=[
+            Claim("times as fast", faster),
+            Claim(
+                f"the same, divided by the {fewer:.1f} times fewer tokens encoded", faster / fewer
+            ),
+            Claim("share of equal test predictions", agreement(ends[OURS], ends[PEER]), 1.0),
+            *_fraction_of_limit(same, len(cells) * epochs, best, median(seconds[OURS])),
+        ],
+        details={"fewer_tokens": fewer, "rates": vars(best), "kernels": kernels.summary()},
+    )
+
+
+def agreement(ours: list[Predictions], theirs: list[Predictions]) -> float:
+    """Share of test examples, over all cells, that both predict alike."""
+    pairs = zip(ours, theirs, strict=True)
+    return float(np.mean([a.predictions == b.predictions for a, b in pairs]))
+
+
+def _fewer_tokens(overrides: list[str], cells: int, epochs: int) -> float:
+    """Tokens that all runs encode if each does so, for each token that is encoded once."""
+    corpus = prepare(asked(overrides).cfg).corpus
+    tokens = {
+        split: int(corpus.lengths[rows.start : rows.stop].sum())
+        for split, rows in corpus.splits.items()
+    }
+    each = epochs * (tokens["train"] + tokens["validation"]) + tokens["test"]
+    return cells * each / sum(tokens.values())
+
+
+def _fraction_of_limit(
+    overrides: list[str], passes: int, best: Rates, measured: float
+) -> list[Claim]:
+    prepared = prepare(asked(overrides).cfg)
+    encoder, corpus = prepared.encoder, prepared.corpus
+    if not isinstance(encoder, PretrainedEncoder):
+        return []
+    work = limit.arithmetic(encoder.model, encoder.depth, encoder.hidden_dim)
+    least = limit.frozen_sweep_seconds(
+        work.forward(corpus.lengths.tolist()),
+        len(corpus.ids),
+        encoder.hidden_dim,
+        passes,
+        best,
+    )
+    return [Claim("fraction of limit", least / measured)]

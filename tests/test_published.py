@@ -35,6 +35,7 @@ STAND_IN = [
     "trainer.enable_progress_bar=false",
     "seed=0,1",
     "logger=none",
+    "certify=false",
 ]
 
 

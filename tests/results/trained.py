@@ -14,6 +14,7 @@ SMALL = [
     "trainer.max_epochs=2",
     "trainer.enable_progress_bar=false",
     "logger=none",
+    "certify=false",
 ]
 
 

@@ -12,6 +12,7 @@ from poolbench.results.certificate import certificate_table
 from poolbench.results.document import document
 from poolbench.results.drawing import Figure
 from poolbench.results.examples import Example, disagreement
+from poolbench.results.explained import Explained, legend, read_explained, strip_html
 from poolbench.results.findings import Findings, Task
 from poolbench.results.origin import cells_table, run_facts
 from poolbench.results.pooler_cost import untimed
@@ -102,7 +103,7 @@ def _of_task(task: Task, findings: Findings, prefix: str) -> list[Part]:
         ("learning", "Learning", "Learning curves", drawn["learning"]),
         ("lengths", "Length", "By text length", drawn["lengths"]),
         ("classes", "Classes", "By class", drawn["classes"]),
-        ("texts", "Texts", "Where poolers disagree", _disagreements(task, reference)),
+        ("texts", "Texts", "Where poolers disagree", _disagreements(task, findings)),
         ("padding", "Padding", "Padding certificate", certificate_table(task)),
     )
     several = len(findings.tasks) > 1
@@ -129,10 +130,12 @@ def _untimed(task: Task, findings: Findings) -> str:
     return f'<p class="quiet">{escape(told)}</p>' if told else ""
 
 
-def _disagreements(task: Task, reference: str) -> str:
+def _disagreements(task: Task, findings: Findings) -> str:
+    reference = findings.protocol.reference
     if all(s.pooler != reference for s in task.standings):
         return ""
     best = task.cheapest or next(iter(task.candidates or task.standings))
+    explained = read_explained(findings.study)
     told = []
     for c in task.against:
         found = disagreement(task, c.first, reference)
@@ -144,16 +147,34 @@ def _disagreements(task: Task, reference: str) -> str:
             f"{a} and {b} disagree on {share:.1f} % of {found.examples:,} examples: "
             f"{found.only_first:,} only {a} gets right, {found.only_second:,} only {b}"
         )
+        won, lost = (_texts(e, a, b, task, explained) for e in (found.won, found.lost))
         body = (
-            f"<h3>{escape(a)} right, {escape(b)} wrong</h3>{_texts(found.won, a, b)}"
-            f"<h3>{escape(b)} right, {escape(a)} wrong</h3>{_texts(found.lost, a, b)}"
+            f"<h3>{escape(a)} right, {escape(b)} wrong</h3>{won}"
+            f"<h3>{escape(b)} right, {escape(a)} wrong</h3>{lost}"
         )
         told.append(details(summary, body, shown=a == best.pooler))
     note = '<p class="quiet">Right means with most seeds. The clearest cases are shown.</p>'
-    return note + "".join(told) if told else ""
+    return note + _taken(task, findings, explained) + "".join(told) if told else ""
 
 
-def _texts(examples: Sequence[Example], first: str, second: str) -> str:
+def _taken(task: Task, findings: Findings, explained: Explained) -> str:
+    """How to read the strips, or how to get them."""
+    strips = [s for of_text in explained.strips.values() for s in of_text.values()]
+    if strips:
+        told = f"{legend(strips)} The bars are those of the lowest seed."
+        return f'<p class="quiet">{escape(told)}</p>'
+    if task.texts is None:
+        return ""
+    command = f"python scripts/explain.py {findings.study.folder} --disagreements"
+    return (
+        '<p class="quiet">What each pooler took from these texts is not shown; to add it: '
+        f"<code>{escape(command)}</code>, then make the report again.</p>"
+    )
+
+
+def _texts(
+    examples: Sequence[Example], first: str, second: str, task: Task, explained: Explained
+) -> str:
     if not examples:
         return "<p>None.</p>"
     told = []
@@ -162,8 +183,10 @@ def _texts(examples: Sequence[Example], first: str, second: str) -> str:
         shown = shown if len(shown) <= LONGEST_TEXT else f"{shown[: LONGEST_TEXT - 1]}…"
         right = f"{first} {e.first_right}, {second} {e.second_right}"
         note = f"{e.label}; seeds that got it right: {right}"
+        strips = [s for name in (first, second) for s in explained.of(task, name, e.number)]
         told.append(
-            f'<blockquote>{escape(shown)}<br><span class="quiet">{escape(note)}</span></blockquote>'
+            f'<blockquote>{escape(shown)}<br><span class="quiet">{escape(note)}</span>'
+            f"{''.join(map(strip_html, strips))}</blockquote>"
         )
     return "".join(told)
 

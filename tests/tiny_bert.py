@@ -1,0 +1,45 @@
+"""A BERT of a few thousand weights in a folder: all files of a real one, a real tokenizer too."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import torch
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
+from poolbench.data.sources import movie_reviews
+
+WIDTH, DEPTH, WORDS = 32, 5, 500
+
+
+def save_tiny_bert(folder: Path) -> Path:
+    """Write it; it has the commonest words of some film reviews whole, and all others in pieces."""
+    reviews = movie_reviews("rotten_tomatoes", 1000, 2530, 0, max_examples=300)["train"]["text"]
+    counts = Counter(re.findall(r"\w+|[^\w\s]", " ".join(reviews).lower()))
+    letters = sorted({letter for word in counts for letter in word})
+    words = sorted(counts, key=lambda word: (-counts[word], word))[:WORDS]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = dict.fromkeys([*special, *letters, *(f"##{letter}" for letter in letters), *words])
+    vocab = {piece: place for place, piece in enumerate(pieces)}
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocab),
+        hidden_size=WIDTH,
+        num_hidden_layers=DEPTH,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        # Small weights make all states alike: the tests would not tell one token from another.
+        initializer_range=0.2,
+    )
+    BertModel(config).save_pretrained(folder)
+    BertTokenizerFast(vocab=vocab, model_max_length=64).save_pretrained(folder)
+    return folder
+
+
+def tiny_bert(folder: Path) -> list[str]:
+    """What chooses it on the command line; it is saved below ``folder`` at the first call."""
+    where = folder / "tiny-bert"
+    if not where.exists():
+        save_tiny_bert(where)
+    return ["encoder=pretrained", f"encoder.name={where}", "encoder.max_length=64"]

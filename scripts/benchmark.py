@@ -21,6 +21,7 @@ BENCHMARKS = {
     "encode": "texts to sentence vectors, against sentence-transformers",
     "frozen_sweep": "poolers x seeds on a frozen encoder, against encoding in every run",
     "finetune": "a pass of full fine-tuning, against the Trainer of Hugging Face",
+    "growth": "how a sweep's cost grows with poolers, seeds, examples, tokens and layers",
     "poolers": "forward, backward, memory and parameters of every pooler",
 }
 

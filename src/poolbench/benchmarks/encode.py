@@ -30,7 +30,7 @@ from poolbench.data.sources import SPLITS
 from poolbench.encoders.pretrained import PretrainedEncoder
 from poolbench.encoders.states import encode_once
 from poolbench.errors import BadInput
-from poolbench.prepare import prepare
+from poolbench.prepare import encoder_as_run, prepare
 from poolbench.wheels import wheel_file
 
 OURS = "poolbench"
@@ -60,7 +60,7 @@ def measure(overrides: list[str], rounds: int, texts: int, each_kernel: bool) ->
     cfg = asked(overrides).cfg
     folder = _folder(cfg.encoder)
     prepared = prepare(cfg)
-    encoder, splits = prepared.encoder, _first(prepared.splits, texts)
+    encoder, splits = encoder_as_run(cfg, prepared), _first(prepared.splits, texts)
     assert isinstance(encoder, PretrainedEncoder)
     ends: dict[str, Tensor] = {}
 

@@ -20,6 +20,8 @@ REFUSED = {
     "pooler=conv +pooler.kernal_sizes=[3]": "did you mean kernel_sizes?",
     "+optimizer.momentun=0.9": "unknown key optimizer.momentun",
     "+nonsense=1": "unknown key nonsense",
+    "+comparison.published.source=x": "below a key that is null: +comparison.published.source=x",
+    "experiment=published/imdb_bert +comparison.published.souce=x": "did you mean source?",
     "seed=abc": "could not be converted to Integer",
     "seed=-1": "seed must be 0 or more",
     "trainer.max_epochs=many": "could not be converted to Integer",

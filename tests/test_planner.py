@@ -55,6 +55,6 @@ def test_the_command_prints_it_and_runs_nothing(tmp_path: Path, multirun: list[s
     done = subprocess.run(
         [*command, f"output_dir={tmp_path}"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert "1, of which 0 are finished" in done.stdout
+    assert "1, 0 of them finished" in done.stdout
     assert "GB on disk" in done.stdout
     assert not list(tmp_path.iterdir())

@@ -59,7 +59,7 @@ class Estimate:
         encoding = sum(s.seconds for s in self.states)
         low, high = (_clock(encoding + seconds) for seconds in self.seconds)
         rows = [
-            ("cells", f"{asked}, of which {done} are finished"),
+            ("cells", f"{asked}, {done} of them finished"),
             ("token states", f"{stored:.2f} GB on disk, {missing:.2f} GB of it still to compute"),
             ("encoding", _clock(encoding)),
             ("time", high if low == high else f"{low} to {high}, as early stopping will have it"),

@@ -7,7 +7,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from poolbench.config import TARGETS, ComparisonConfig, Config, OptimizerConfig, TrainerConfig
+from poolbench.config import (
+    TARGETS,
+    ComparisonConfig,
+    Config,
+    OptimizerConfig,
+    PublishedConfig,
+    TrainerConfig,
+)
 from poolbench.errors import BadInput
 from poolbench.nested import leaves
 
@@ -18,6 +25,7 @@ SCHEMAS: dict[str, Any] = {
     "optimizer": OptimizerConfig,
     "trainer": TrainerConfig,
     "comparison": ComparisonConfig,
+    "comparison.published": PublishedConfig,
 }
 
 
@@ -29,7 +37,8 @@ def check_keys(cfg: DictConfig) -> None:
     """
     for path, schema in SCHEMAS.items():
         known = list(schema.__dataclass_fields__)
-        for key in plain(cfg[path] if path else cfg):
+        node = OmegaConf.select(cfg, path) if path else cfg
+        for key in plain(node) if node else ():
             if key not in known:
                 raise BadInput(f"unknown key {path}.{key}".replace(" .", " ") + nearest(key, known))
     for key, value in leaves(plain(cfg)):

@@ -1,6 +1,7 @@
 """Every benchmark runs to its end, measures what it says, and writes all of it down."""
 
 import importlib.util
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from poolbench.benchmarks import growth
 from poolbench.benchmarks.memory import added_peak
 from poolbench.benchmarks.outcome import Claim
 from poolbench.benchmarks.peers import missing
@@ -157,3 +159,14 @@ def test_frozen_sweep(benchmark: Benchmark) -> None:
     assert claimed(found, "share of equal test predictions") >= 0.98
     # 4 cells encode train and validation twice and test once.
     assert 4 < found["details"]["fewer_tokens"] < 8
+
+
+def test_growth(benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {n: ([f"dataset.max_examples={n}"], 2, 1) for n in (32, 128)}
+    monkeypatch.setitem(growth.AXES, "examples", sizes)
+    found = benchmark("growth", "--axis", "examples", "--rounds", "1", "encoder=scratch")
+    check(found, 1)
+    assert list(found["seconds"]) == ["32 examples", "128 examples"]
+    assert claimed(found, "seconds grow with examples") == pytest.approx(
+        math.log(found["ratios"]["128 examples"]["median"]) / math.log(4)
+    )

@@ -35,8 +35,8 @@ HF = "HF Trainer"
 DEFAULTS, DYNAMIC = f"{HF}, padded to the greatest length", f"{HF}, dynamic padding"
 GROUPED, TEMPLATE = f"{HF}, grouped by length", "Lightning template"
 BF16 = ", bf16"
-RATE = 5e-5
-LOSS_TEXTS, PARITY_STEPS = 64, 4
+RATE = 2e-4  # of one pass alone: enough for every loop to learn something in it
+LOSS_TEXTS, PARITY_STEPS = 256, 4
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -78,13 +78,8 @@ def measure(
     _quiet()
     changes: dict[str, Change] = {}
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(
-            batch_size,
-            cfg.optimizer.encoder_lr,
-            cfg.optimizer.weight_decay,
-            cfg.seed,
-            cpu,
-        )
+        adamw = cfg.optimizer
+        settings = Settings(batch_size, adamw.encoder_lr, adamw.weight_decay, cfg.seed, cpu)
         peers = Peers.of(prepared, settings, folder, LOSS_TEXTS)
         builds = {
             name: cell_training(cfg, prepared, way, LOSS_TEXTS) for name, way in ways.items()
@@ -187,10 +182,8 @@ def _fractions_of_limit(
     parameters = sum(p.numel() for p in encoder.model.parameters())
     device = torch.device("cpu" if cpu else "cuda")
     claims = []
-    for name, dtype, target in (
-        (PACKED, torch.float32, 0.5),
-        (PACKED_BF16, torch.bfloat16, None),
-    ):
+    targets = (PACKED, torch.float32, 0.5), (PACKED_BF16, torch.bfloat16, None)
+    for name, dtype, target in targets:
         if name in seconds:
             with kernels.chosen():
                 best = machine.rates(dtype, device)

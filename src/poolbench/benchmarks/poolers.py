@@ -27,8 +27,8 @@ from poolbench.command import CONF
 from poolbench.files import replacing
 from poolbench.poolers.base import Beside, Pooler
 from poolbench.prepare import encoder_of, plain
+from poolbench.results.pooler_cost import POOLER_COST
 
-POOLER_COST = "pooler_cost.json"
 VOCABULARY = 1000
 
 

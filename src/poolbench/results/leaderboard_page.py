@@ -4,6 +4,8 @@ from collections import Counter
 from html import escape
 
 from poolbench.results.blocks import NOTHING, Entry, details, facts, number, paragraphs, table, text
+from poolbench.results.controls import EXPLAINED as CONTROLS_EXPLAINED
+from poolbench.results.controls import control, marked
 from poolbench.results.document import document
 from poolbench.results.leaderboard import Leaderboard, Row
 from poolbench.results.markdown import plain
@@ -24,7 +26,7 @@ EXPLAINED = (
 
 def leaderboard_page(board: Leaderboard) -> str:
     """The leaderboard as HTML that needs nothing but itself."""
-    told = "".join(f"<p>{escape(line)}</p>" for line in EXPLAINED)
+    told = "".join(f"<p>{escape(line)}</p>" for line in _explained(board))
     body = (
         '<header><h1>poolbench leaderboard</h1><div class="answer">'
         f'<p class="headline">{escape(_summary(board))}</p></div></header>'
@@ -47,7 +49,7 @@ def leaderboard_markdown(board: Leaderboard) -> str:
             str(place),
             row.cell.dataset,
             row.cell.encoder,
-            row.cell.pooler,
+            marked(row.cell.pooler),
             ", ".join(row.unusual),
             f"{row.mean.value:.2f}",
             _span(row),
@@ -58,7 +60,10 @@ def leaderboard_markdown(board: Leaderboard) -> str:
         ]
         lines.append([plain(cell) for cell in shown])
     parts = ["# poolbench leaderboard", plain(_summary(board))]
-    parts += ["\n".join(f"| {' | '.join(line)} |" for line in lines), *map(plain, EXPLAINED)]
+    parts += [
+        "\n".join(f"| {' | '.join(line)} |" for line in lines),
+        *map(plain, _explained(board)),
+    ]
     if board.without or board.notes:
         told = [*map(plain, _named(board)), *map(plain, board.notes)]
         parts += ["## Without a result, and notes", "\n".join(f"* {line}" for line in told)]
@@ -69,6 +74,11 @@ def leaderboard_markdown(board: Leaderboard) -> str:
         # Indented, so that nothing in a command can end the block.
         parts.append("\n".join(f"    {' '.join(line.split())}" for line in commands(row)))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _explained(board: Leaderboard) -> tuple[str, ...]:
+    controls = any(control(row.cell.pooler) for row in board.rows)
+    return (*EXPLAINED, CONTROLS_EXPLAINED) if controls else EXPLAINED
 
 
 def commands(row: Row) -> list[str]:
@@ -116,7 +126,7 @@ def _name(row: Row, place: int) -> Entry:
     """On a narrow screen this column is always seen, so it says what is stale."""
     name = row.cell.pooler
     mark = ' <span class="quiet">stale</span>' if row.stale else ""
-    return Entry(f'<a href="#row-{place}">{escape(name)}</a>{mark}', name)
+    return Entry(f'<a href="#row-{place}">{escape(marked(name))}</a>{mark}', name)
 
 
 def _made(board: Leaderboard) -> str:

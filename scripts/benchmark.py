@@ -18,6 +18,7 @@ from poolbench.errors import BadInput
 BENCHMARKS = {
     "input": "time for one batch, against a datasets.Dataset with its collator",
     "loop": "time for one training step of a head, against a bare PyTorch loop",
+    "fused": "cells of a sweep trained together, against one after another",
     "encode": "texts to sentence vectors, against sentence-transformers",
     "frozen_sweep": "poolers x seeds on a frozen encoder, against encoding in every run",
     "finetune": "a pass of full fine-tuning, against the Trainer of Hugging Face",

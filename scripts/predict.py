@@ -33,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.texts and options.file:
         parser.error("give texts or --file, not both")
+    if options.top < 1:
+        parser.error(f"--top {options.top}: expected 1 or more")
     try:
         source = opened(options.file) if options.file else sys.stdin.buffer
         from poolbench.trained import load  # torch, which an unreadable file need not wait for
@@ -44,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
                 texts = whole_characters(group[start : start + AT_ONCE])
                 scores = trained.logits(texts).double().softmax(dim=1).tolist()
                 for text, probabilities in zip(texts, scores, strict=True):
-                    told = answer(text, probabilities, trained.classes)
+                    told = answer(text, probabilities, trained.classes, options.top)
                     print(json.dumps(told, ensure_ascii=False))
                 sys.stdout.flush()
     except BadInput as error:
@@ -58,15 +60,18 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def answer(text: str, probabilities: Sequence[float], classes: Sequence[str]) -> dict[str, Any]:
-    """One line of output."""
-    best = max(range(len(classes)), key=probabilities.__getitem__)
-    rounded = [round(probability, 6) for probability in probabilities]
+def answer(
+    text: str, probabilities: Sequence[float], classes: Sequence[str], top: int
+) -> dict[str, Any]:
+    """One line of output, with the ``top`` most probable classes, best first."""
+    order = sorted(range(len(classes)), key=probabilities.__getitem__, reverse=True)
+    likely = {classes[i]: round(probabilities[i], 6) for i in order[:top]}
+    label = classes[order[0]]
     return {
         "text": text,
-        "label": classes[best],
-        "probability": rounded[best],
-        "probabilities": dict(zip(classes, rounded, strict=True)),
+        "label": label,
+        "probability": likely[label],
+        "probabilities": likely,
     }
 
 
@@ -180,6 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("texts", nargs="*", help="texts; without any, a file or standard input")
     parser.add_argument("--file", type=Path, help="one text a line, or .csv, .tsv, .jsonl")
     parser.add_argument("--text-column", default="text", help="of a table; default: text")
+    parser.add_argument("--top", type=int, default=5, help="probabilities shown; default: 5")
     return parser
 
 

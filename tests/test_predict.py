@@ -62,10 +62,21 @@ def test_the_test_texts_get_the_classes_that_the_record_has(finished, capsys, ki
     assert [a["text"] for a in answers] == texts
     assert [trained.classes.index(a["label"]) for a in answers] == kept.predictions.tolist()
     expected = torch.from_numpy(kept.logits).softmax(dim=1)
-    found = torch.tensor([list(a["probabilities"].values()) for a in answers])
+    found = torch.tensor([[a["probabilities"][name] for name in trained.classes] for a in answers])
     torch.testing.assert_close(found, expected, atol=tolerance, rtol=0)
-    assert all(list(a["probabilities"]) == list(trained.classes) for a in answers)
-    assert all(a["probability"] == max(a["probabilities"].values()) for a in answers)
+    for a in answers:
+        assert list(a["probabilities"].values()) == sorted(a["probabilities"].values())[::-1]
+        assert a["probability"] == max(a["probabilities"].values())
+
+
+def test_only_the_most_probable_classes_are_listed(finished, capsys) -> None:
+    folder = finished("frozen")
+    both, one = (told(capsys, folder, "A joy.", "--top", top)[0] for top in (2, 1))
+    assert len(both["probabilities"]) == 2
+    assert one["probabilities"] == {both["label"]: both["probability"]}
+    with pytest.raises(SystemExit):
+        predict.main([str(folder), "A joy.", "--top", "0"])
+    assert "--top 0: expected 1 or more" in capsys.readouterr().err
 
 
 def test_every_way_in_gives_the_same_lines(finished, capsys, tmp_path, monkeypatch) -> None:

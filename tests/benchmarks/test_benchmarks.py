@@ -58,6 +58,13 @@ def test_loop_of_a_pooler_that_draws_and_learns(benchmark: Benchmark) -> None:
     assert claimed(found, "training losses apart") < 1e-5
 
 
+def test_fused(benchmark: Benchmark) -> None:
+    small = ("--rounds", "1", "--epochs", "2", "--examples", "256", "--seeds", "3")
+    found = benchmark("fused", *small, "pooler=attention", *TINY[:1])
+    check(found, 1)
+    assert claimed(found, "training losses apart") < 1e-4
+
+
 def test_encode(benchmark: Benchmark) -> None:
     if note := missing("sentence_transformers"):
         pytest.skip(note)

@@ -9,20 +9,27 @@ does not depend on the model: on ``encoder=scratch``, whose steps are short, it 
 import argparse
 import tempfile
 import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import count
 from math import ceil
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from torch import Tensor
 from torch.nn import functional
 from torch.optim import AdamW
+from torch.utils.data import DataLoader
 from transformers import get_scheduler
 
+from poolbench import kernels
 from poolbench.benchmarks.cells import asked, train_cell
 from poolbench.benchmarks.outcome import Claim, Outcome
 from poolbench.benchmarks.rounds import difference, interleave
+from poolbench.data.batch import Batch
 from poolbench.data.datamodule import CorpusDataModule, ShuffledBatches
+from poolbench.model import PooledClassifier
 from poolbench.prepare import model_of, prepare
 from poolbench.throughput import WARM_UP
 
@@ -64,7 +71,7 @@ def measure(overrides: list[str], rounds: int, epochs: int, examples: int) -> Ou
             return _seconds_a_step(record)
 
         def bare() -> float:
-            seconds, losses[BARE] = bare_loop(asked(cell).cfg)
+            seconds, (losses[BARE],) = bare_loop([asked(cell).cfg])
             return seconds
 
         seconds = interleave({BARE: bare, LIGHTNING: lightning}, rounds)
@@ -85,39 +92,72 @@ def measure(overrides: list[str], rounds: int, epochs: int, examples: int) -> Ou
     )
 
 
-def bare_loop(cfg: DictConfig) -> tuple[float, float]:
-    """Seconds a step of a plain PyTorch loop over the cell's batches, and its last epoch's loss."""
-    prepared = prepare(cfg)
-    model, corpus = model_of(cfg, prepared), prepared.corpus
-    encoder = model.encoder
-    data = CorpusDataModule(corpus, cfg.batch_size, cfg.seed, encoder.padding_side, encoder.pad_id)
-    loader = data.train_dataloader()
-    order = loader.sampler
-    assert isinstance(order, ShuffledBatches)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    settings = cfg.optimizer
-    optimizer = AdamW(parameters, settings.lr, weight_decay=settings.weight_decay, fused=True)
-    steps = cfg.trainer.max_epochs * len(loader)
-    schedule = get_scheduler(settings.schedule, optimizer, round(settings.warmup * steps), steps)
-    seconds, timed, loss_sum = 0.0, 0, torch.zeros(())
-    for epoch in range(cfg.trainer.max_epochs):
+@dataclass(frozen=True)
+class Bare:
+    """What a plain loop trains of one cell."""
+
+    model: PooledClassifier
+    loader: DataLoader[Batch]
+    examples: int
+
+    @classmethod
+    def of(cls, cfg: DictConfig) -> "Bare":
+        """The same weights and batches as the cell's."""
+        prepared = prepare(cfg)
+        model, corpus = model_of(cfg, prepared), prepared.corpus
+        side, pad = model.encoder.padding_side, model.encoder.pad_id
+        data = CorpusDataModule(corpus, cfg.batch_size, cfg.seed, side, pad)
+        return cls(model, data.train_dataloader(), len(corpus.splits["train"]))
+
+    def batches(self, epoch: int) -> Iterable[Batch]:
+        """Those of one epoch."""
+        order = self.loader.sampler
+        assert isinstance(order, ShuffledBatches)
         order.set_epoch(epoch)
-        loss_sum.zero_()
-        started = time.perf_counter()
-        for number, batch in enumerate(loader):
-            if (epoch, number) == (0, WARM_UP):
-                started = time.perf_counter()
-            optimizer.zero_grad()
-            loss = functional.cross_entropy(model(batch), batch.labels)
-            if model.pooler.extra_loss is not None:
-                loss = loss + model.pooler.extra_loss
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            loss_sum += loss.detach() * len(batch)
-        seconds += time.perf_counter() - started
-        timed += len(loader) - WARM_UP * (epoch == 0)
-    return seconds / timed, float(loss_sum) / len(corpus.splits["train"])
+        return self.loader
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Of one step."""
+        loss = functional.cross_entropy(self.model(batch), batch.labels)
+        extra = self.model.pooler.extra_loss
+        return loss if extra is None else loss + extra
+
+
+def bare_loop(cfgs: Sequence[DictConfig]) -> tuple[float, list[float]]:
+    """A plain PyTorch loop; several cells take each step together, under one optimiser.
+
+    Args:
+        cfgs: cells with as many steps as each other and the same optimiser.
+
+    Returns:
+        Seconds a step, and each cell's mean loss in its last epoch.
+    """
+    cells = [Bare.of(cfg) for cfg in cfgs]
+    parameters = [p for cell in cells for p in cell.model.parameters() if p.requires_grad]
+    settings, epochs, length = cfgs[0].optimizer, cfgs[0].trainer.max_epochs, len(cells[0].loader)
+    optimizer = AdamW(parameters, settings.lr, weight_decay=settings.weight_decay, fused=True)
+    steps = epochs * length
+    schedule = get_scheduler(settings.schedule, optimizer, round(settings.warmup * steps), steps)
+    seconds, sums = 0.0, [torch.zeros(()) for _ in cells]
+    with kernels.chosen():
+        for epoch in range(epochs):
+            for loss_sum in sums:
+                loss_sum.zero_()
+            started = time.perf_counter()
+            together = zip(*(cell.batches(epoch) for cell in cells), strict=True)
+            for number, batches in enumerate(together):
+                if (epoch, number) == (0, WARM_UP):
+                    started = time.perf_counter()
+                optimizer.zero_grad()
+                losses = [cell.loss(batch) for cell, batch in zip(cells, batches, strict=True)]
+                sum(losses[1:], losses[0]).backward()
+                optimizer.step()
+                schedule.step()
+                for loss_sum, loss, batch in zip(sums, losses, batches, strict=True):
+                    loss_sum += loss.detach() * len(batch)
+            seconds += time.perf_counter() - started
+    ends = [float(sum_) / cell.examples for sum_, cell in zip(sums, cells, strict=True)]
+    return seconds / (steps - WARM_UP), ends
 
 
 def _seconds_a_step(record: dict[str, Any]) -> float:

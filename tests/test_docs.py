@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,3 +63,24 @@ def test_every_command_is_one_the_program_takes(page: str) -> None:
     assert commands
     for command in commands:
         check_command([part for part in command if part != "-m"], multirun="-m" in command)
+
+
+def typed(page: Path) -> Iterator[list[str]]:
+    """The words after ``train.py`` of every command in a plain fenced block."""
+    for block in re.findall(r"^```\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            for command in line.split("&&"):
+                _, typed, overrides = command.partition("python train.py ")
+                if typed and overrides != "--help":
+                    yield shlex.split(overrides, comments=True)
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/dashboards.md", "docs/guide.md", "docs/scaling.md"]
+)
+def test_every_command_in_a_plain_block_is_one_the_program_takes(page: str) -> None:
+    commands = list(typed(DOCS.parent / page))
+    assert commands
+    for command in commands:
+        if not any("launcher=ray" in word for word in command):  # its plugin is an extra of its own
+            check_command([w for w in command if w != "-m"], multirun="-m" in command)

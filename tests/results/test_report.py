@@ -13,7 +13,7 @@ from poolbench.results.page import page
 from poolbench.results.report import findings_of, write_report
 from scripts.report import main
 from tests.results.reading import Tags, reason, rows
-from tests.results.written import CLEAR, declare, write_study
+from tests.results.written import CLEAR, declare, write_cell, write_study
 
 
 def test_a_study_becomes_four_files_whose_first_sentence_answers(tmp_path: Path, capsys) -> None:
@@ -120,3 +120,14 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (study / "report.html").mkdir()
     with pytest.raises(BadInput, match=r"cannot write .*report\.html"):
         write_report(findings)
+
+
+def test_poolers_that_were_still_rising_are_named(tmp_path: Path) -> None:
+    """The written cells rise in each of three epochs: with three allowed they were cut short."""
+    for pooler, epochs in (("cut", 3), ("stopped", 9)):
+        for seed in range(3):
+            config = {"trainer": {"max_epochs": epochs}}
+            write_cell(tmp_path / "rising", pooler, seed, config=config)
+    (told,) = [line for line in caveats(findings_of(tmp_path / "rising")) if "Still better" in line]
+    assert ": cut." in told
+    assert "stopped" not in told

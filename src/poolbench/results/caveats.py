@@ -40,7 +40,7 @@ def caveats(findings: Findings) -> list[str]:
         )
     told += list(dict.fromkeys(c for cell in cells for c in cell.record.get("caveats") or ()))
     for task in findings.tasks:
-        told += [*_winning_controls(task), *_broken_lines(task)]
+        told += [*_winning_controls(task), *_broken_lines(task), *_still_rising(task)]
     tunings = {str(cell.setting("encoder.tuning")) for cell in cells}
     if "frozen" in tunings:
         told.append(
@@ -117,3 +117,23 @@ def _broken_lines(task: Task) -> Iterator[str]:
     for s in task.candidates:
         for name, line in broken(s).items():
             yield f"{s.pooler} on {task.name} breaks {name} of its contract: {line.promise}."
+
+
+def _still_rising(task: Task) -> Iterator[str]:
+    """Poolers that most often were best in the last epoch they were allowed."""
+    rising = [
+        s.pooler
+        for s in task.candidates
+        if 2 * sum(map(_best_at_the_end, s.finished)) > len(s.finished)
+    ]
+    if rising:
+        yield (
+            f"Still better with every epoch on {task.name} when the epochs were over: "
+            f"{', '.join(rising)}. With more of them (trainer.max_epochs) the ranking may change."
+        )
+
+
+def _best_at_the_end(cell: StudyCell) -> bool:
+    accuracies = [epoch.get("val/accuracy") or 0.0 for epoch in cell.record.get("history") or ()]
+    allowed = cell.setting("trainer.max_epochs")
+    return len(accuracies) == allowed != 1 and accuracies[-1] > max(accuracies[:-1])

@@ -28,6 +28,8 @@ REFUSED = {
     "pooler=conv pooler.channels=lots": "expected int, like 128",
     "pooler=conv pooler.kernel_sizes=[2,x]": "expected list",
     "pooler=conv pooler.kernel_sizes=[200]": "longer than encoder.max_length=128",
+    "trainer.compile=fast": "trainer.compile must be null, default, reduce-overhead",
+    "trainer.compile=default": "needs an encoder that trains: encoder.tuning=full",
     "optimizer.lr=-1": "optimizer.lr must be above 0",
     "optimizer.schedule=lin": "linear, cosine or constant",
     "encoder.tuning=half": "frozen or full",

@@ -22,13 +22,18 @@ class OptimizerConfig:
 
 @dataclass
 class TrainerConfig:
-    """The arguments of ``pytorch_lightning.Trainer`` that this project leaves open."""
+    """The arguments of ``pytorch_lightning.Trainer`` that this project leaves open, and one more.
+
+    Attributes:
+        compile: mode of ``torch.compile`` for an encoder that trains; None: it runs as it is.
+    """
 
     accelerator: str = "auto"
     devices: int = 1
     num_nodes: int = 1
     strategy: str = "auto"
     precision: str = "auto"
+    compile: str | None = None
     max_epochs: int = 8
     gradient_clip_val: float | None = None
     accumulate_grad_batches: int = 1

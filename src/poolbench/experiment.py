@@ -104,6 +104,8 @@ def _fit_and_test(
 ) -> tuple[Classification, pl.Trainer, dict[str, float]]:
     model = model_of(cfg, prepared)
     encoder = model.encoder
+    if cfg.trainer.compile:
+        encoder.compile(mode=cfg.trainer.compile)
     module = Classification(model, cfg.optimizer, cfg.seed)
     data = CorpusDataModule(
         prepared.corpus,
@@ -141,6 +143,7 @@ def _trainer(
     cfg: DictConfig, callbacks: list[Callback], tracker: Tracker, pieces: int
 ) -> pl.Trainer:
     options = plain(cfg.trainer)
+    del options["compile"]
     if options["precision"] == "auto":
         half = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
         wanted = options["accelerator"] != "cpu"

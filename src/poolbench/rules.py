@@ -20,6 +20,8 @@ from poolbench.nested import leaves
 
 # Groups whose files are open: what keys they have is for each file to say.
 COMPONENTS = ("dataset", "encoder", "layers", "pooler", "head", "logger")
+# Modes of torch.compile.
+COMPILED = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 SCHEMAS: dict[str, Any] = {
     "": Config,
     "optimizer": OptimizerConfig,
@@ -96,6 +98,10 @@ def check_values(cfg: DictConfig) -> None:
         "patience must be 1 or more": cfg.patience >= 1,
         "trainer.max_epochs must be 1 or more": cfg.trainer.max_epochs >= 1,
         "trainer.devices must be 1 or more": cfg.trainer.devices >= 1,
+        f"trainer.compile must be null, {', '.join(COMPILED)}": cfg.trainer.compile
+        in (None, *COMPILED),
+        "trainer.compile needs an encoder that trains: encoder.tuning=full": not cfg.trainer.compile
+        or cfg.encoder.tuning == "full",
         "optimizer.lr must be above 0": cfg.optimizer.lr > 0,
         "optimizer.encoder_lr must be above 0": cfg.optimizer.encoder_lr > 0,
         "optimizer.weight_decay must be 0 or more": cfg.optimizer.weight_decay >= 0,

@@ -2,6 +2,7 @@
 
 import functools
 
+import jaxtyping
 import pytest
 import torch
 from torch import nn
@@ -105,25 +106,34 @@ def test_other_layers_are_the_padded_ones(family: str) -> None:
     assert states_differ(padding, packing, texts("right")) < 1e-5
 
 
-@pytest.mark.parametrize("family", PACKING)
-def test_gradients_are_the_padded_ones(family: str) -> None:
-    batch = texts("right")
-    gradients = []
-    for of in both(family, tuning="full"):
-        _set_dropout(of.train(), 0.0)
-        draw = torch.Generator().manual_seed(1)
-        wanted = torch.randn(*batch.attention_mask.shape, 1, WIDTH, generator=draw)
-        of(batch)[batch.attention_mask].mul(wanted[batch.attention_mask]).sum().backward()
-        gradients.append({name: p.grad for name, p in of.named_parameters()})
-    padded_ones, packed_ones = gradients
-    scale = max(float(g.abs().max()) for g in padded_ones.values() if g is not None)
-    for name, expected in padded_ones.items():
-        found = packed_ones[name]
+def gradients_of(encoder: PretrainedEncoder, batch: Batch) -> dict[str, torch.Tensor | None]:
+    """Of a random function of the states at real tokens; without dropout."""
+    _set_dropout(encoder.train(), 0.0)
+    encoder.zero_grad()
+    draw = torch.Generator().manual_seed(1)
+    wanted = torch.randn(*batch.attention_mask.shape, 1, WIDTH, generator=draw)
+    encoder(batch)[batch.attention_mask].mul(wanted[batch.attention_mask]).sum().backward()
+    return {name: p.grad for name, p in encoder.named_parameters()}
+
+
+def check_gradients(
+    found_ones: dict[str, torch.Tensor | None], expected_ones: dict[str, torch.Tensor | None]
+) -> None:
+    scale = max(float(g.abs().max()) for g in expected_ones.values() if g is not None)
+    for name, expected in expected_ones.items():
+        found = found_ones[name]
         assert (found is None) == (expected is None), name
         if found is not None:
             # A bias of keys changes no attention weight: its gradient is rounding and nothing else.
             error = float((found - expected).abs().max())
             assert error <= 1e-4 * float(expected.abs().max()) or error <= 1e-6 * scale, name
+
+
+@pytest.mark.parametrize("family", PACKING)
+def test_gradients_are_the_padded_ones(family: str) -> None:
+    padding, packing = both(family, tuning="full")
+    batch = texts("right")
+    check_gradients(gradients_of(packing, batch), gradients_of(padding, batch))
 
 
 def test_attention_dropout_is_the_librarys() -> None:
@@ -203,6 +213,19 @@ def test_real_weights_on_real_text_give_the_same_states() -> None:
     splits = movie_reviews("rotten_tomatoes", 1000, 2530, 0, max_examples=32)
     batch = make_batch(tokenise(splits, padding.tokenize), torch.arange(32))
     assert states_differ(padding, packing, batch) < 3e-6
+
+
+def test_packing_can_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Backward too, for rows of several lengths; inductor itself is left out."""
+    # They are checked while testing only, and that checker cannot be traced.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    plain, compiled = make("bert", tuning="full"), make("bert", tuning="full")
+    plain.pack()
+    compiled.pack()
+    compiled.compile(backend="aot_eager")
+    for rows in ((0, 1), (1, 2, 4), (2, 3, 4, 5)):
+        batch = texts("right", rows)
+        check_gradients(gradients_of(compiled, batch), gradients_of(plain, batch))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="varlen_attn needs a GPU")

@@ -6,7 +6,6 @@ tokenise, sort by length and pad on their own.
 
 import argparse
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -14,7 +13,6 @@ import datasets
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cosine_similarity
 
 from poolbench import kernels, masked
@@ -42,17 +40,15 @@ TARGET, COSINE = 1.7, 0.9999
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Size of the measurement."""
     parser.add_argument("--texts", type=int, default=300, help="of the training split")
-    parser.add_argument("--each-kernel", action="store_true", help="each choice on our side")
 
 
-def measure(overrides: list[str], rounds: int, texts: int, each_kernel: bool) -> Outcome:
+def measure(overrides: list[str], rounds: int, texts: int) -> Outcome:
     """Seconds for all texts.
 
     Args:
         overrides: of the configuration: which texts, which encoder.
         rounds: how often each variant runs.
         texts: how many.
-        each_kernel: each choice of kernels on our side as well.
 
     Raises:
         BadInput: the encoder's weights are in no folder that both sides can load.
@@ -64,16 +60,10 @@ def measure(overrides: list[str], rounds: int, texts: int, each_kernel: bool) ->
     assert isinstance(encoder, PretrainedEncoder)
     ends: dict[str, Tensor] = {}
 
-    def work() -> None:
+    def ours() -> None:
         ends[OURS] = mean_states(encoder, splits)
 
-    def ours() -> None:
-        with kernels.chosen():
-            work()
-
     variants: dict[str, Variant] = {OURS: timed(ours)}
-    if each_kernel:
-        variants |= _each_kernel(work)
     note = missing("sentence_transformers")
     if note is None:
         variants |= _peers(folder, encoder.max_length, _texts(splits), ends)
@@ -125,29 +115,6 @@ def _first(splits: datasets.DatasetDict, texts: int) -> datasets.DatasetDict:
     """So many texts for training, and of the other splits as little as there can be."""
     sizes = {"train": min(texts, len(splits["train"])), "validation": 1, "test": 1}
     return datasets.DatasetDict({name: splits[name].select(range(n)) for name, n in sizes.items()})
-
-
-def _each_kernel(work: Callable[[], object]) -> dict[str, Variant]:
-    """Our side with and without oneDNN's products, with and without torch's fused attention."""
-
-    def variant(precision: str, attention: list[SDPBackend]) -> Variant:
-        def run() -> None:
-            before = torch.get_float32_matmul_precision()
-            torch.set_float32_matmul_precision(precision)
-            try:
-                with sdpa_kernel(attention):
-                    work()
-            finally:
-                torch.set_float32_matmul_precision(before)
-
-        return timed(run)
-
-    plain = [SDPBackend.MATH]
-    return {
-        f"{OURS}, {products} products, {name} attention": variant(precision, attention)
-        for products, precision in (("torch's", "highest"), ("oneDNN", "medium"))
-        for name, attention in (("fused", [SDPBackend.FLASH_ATTENTION, *plain]), ("plain", plain))
-    }
 
 
 def _peers(

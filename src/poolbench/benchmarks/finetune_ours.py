@@ -111,11 +111,13 @@ def _ready(
     data = CorpusDataModule(
         prepared.corpus, cfg.batch_size, cfg.seed, encoder.padding_side, encoder.pad_id
     )
+    options = plain(cfg.trainer)
+    del options["compile"]
     callbacks: list[pl.Callback] = [Throughput(encoder.computed)]
     if not way.fused:
         callbacks.append(_NotFused())
     trainer = pl.Trainer(
-        **plain(cfg.trainer) | {"precision": way.precision, "limit_train_batches": way.batches},
+        **options | {"precision": way.precision, "limit_train_batches": way.batches},
         limit_val_batches=0,
         callbacks=callbacks,
         logger=False,

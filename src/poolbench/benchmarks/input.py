@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
@@ -14,7 +14,6 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 from poolbench.benchmarks.cells import asked
 from poolbench.benchmarks.outcome import Claim, Outcome
 from poolbench.benchmarks.rounds import Variant, interleave, ratio
-from poolbench.data.batch import Batch
 from poolbench.data.datamodule import CorpusDataModule
 from poolbench.errors import BadInput
 from poolbench.prepare import Prepared, prepare
@@ -52,7 +51,6 @@ def measure(overrides: list[str], rounds: int, batches: int, batch_size: int) ->
     }
     variants = {
         OURS: per_batch(ours, batches),
-        "packed corpus without DataLoader": per_batch(_Direct(ours), batches),
         **{name: per_batch(loader, batches) for name, loader in peers.items()},
     }
     seconds = interleave(variants, rounds)
@@ -77,16 +75,6 @@ def per_batch(batches: Iterable[object], count: int) -> Variant:
         return (time.perf_counter() - started) / number
 
     return variant
-
-
-class _Direct:
-    """The batches of a loader, made without going through its machinery."""
-
-    def __init__(self, loader: DataLoader[Batch]) -> None:
-        self.loader = loader
-
-    def __iter__(self) -> Iterator[Batch]:
-        return map(self.loader.dataset.__getitem__, self.loader.sampler)
 
 
 def _peer(prepared: Prepared, batch_size: int, kind: str | None = None) -> DataLoader[object]:

@@ -16,9 +16,12 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
+from poolbench import kernels
 from poolbench.assembly import assemble
 from poolbench.benchmarks.cells import asked
+from poolbench.benchmarks.machine import rates
 from poolbench.benchmarks.memory import added_peak
 from poolbench.benchmarks.outcome import Outcome
 from poolbench.benchmarks.rounds import Variant, interleave
@@ -56,7 +59,7 @@ class PoolerOutcome(Outcome):
             f"{self.benchmark}: {given}; median of {rounds} interleaved rounds",
             "",
             f"{'':{width}}{'forward ms':>11}{'backward ms':>12}{'least-greatest sum':>21}"
-            f"{'memory MB':>11}{'parameters':>12}",
+            f"{'memory MB':>11}{'parameters':>12}{'of limit':>10}",
         ]
         for name, cost in sorted(costs.items(), key=lambda item: _total(item[1])):
             both = zip(
@@ -67,6 +70,7 @@ class PoolerOutcome(Outcome):
                 f"{name:{width}}{cost['forward_ms']:>11.3f}{cost['backward_ms']:>12.3f}"
                 f"{f'{min(sums):.3f}-{max(sums):.3f}':>21}"
                 f"{cost['memory_mb']:>11.2f}{cost['parameters']:>12,}"
+                f"{_share(cost['fraction_of_limit']):>10}"
             )
         return "\n".join([*lines, "", *self.notes])
 
@@ -82,6 +86,9 @@ def measure(
     repeats: int,
 ) -> Outcome:
     """Milliseconds a pass, MB at the highest point of forward and backward above the inputs.
+
+    The fraction of the limit is what the products of both passes would take at the machine's rate,
+    divided by what both passes took; it is shown where it is 0.05 or more.
 
     Args:
         overrides: of every pooler's configuration, where no study is given.
@@ -109,16 +116,20 @@ def measure(
     for name, pooler in poolers.items():
         passes = Passes(pooler, shape, repeats)
         variants |= {f"{name} forward": passes.forward, f"{name} backward": passes.backward}
-    seconds = interleave(variants, rounds)
-    costs = {
-        name: {
-            "forward_ms": 1e3 * median(seconds[f"{name} forward"]),
-            "backward_ms": 1e3 * median(seconds[f"{name} backward"]),
-            "memory_mb": added_peak(Passes(pooler, shape, repeats=1).both) / 1e6,
+    with kernels.chosen():
+        seconds = interleave(variants, rounds)
+        best = rates(torch.float32, torch.device("cpu"))
+    costs = {}
+    for name, pooler in poolers.items():
+        forward, backward = (median(seconds[f"{name} {way}"]) for way in ("forward", "backward"))
+        once = Passes(pooler, shape, repeats=1)
+        costs[name] = {
+            "forward_ms": 1e3 * forward,
+            "backward_ms": 1e3 * backward,
+            "memory_mb": added_peak(once.both) / 1e6,
             "parameters": sum(p.numel() for p in pooler.parameters()),
+            "fraction_of_limit": once.products() / best.flops / (forward + backward),
         }
-        for name, pooler in poolers.items()
-    }
     found = {
         "shape": asdict(shape),
         "threads": torch.get_num_threads(),
@@ -192,6 +203,12 @@ class Passes:
         """Both passes once."""
         self.backward()
 
+    def products(self) -> int:
+        """Operations of the matrix products and convolutions in both passes, padding included."""
+        with FlopCounterMode(display=False) as counter:
+            self.both()
+        return int(counter.get_total_flops())
+
     def _ends(self) -> list[Tensor]:
         self.hidden.grad = None
         self.pooler.zero_grad(set_to_none=True)
@@ -211,6 +228,11 @@ def _catalogue(shape: Shape, pitfalls: bool, overrides: list[str]) -> dict[str, 
         name = str(path.relative_to(folder).with_suffix("")).replace("/", "-")
         configs[name] = OmegaConf.create({**plain(cell), "pooler": OmegaConf.load(path)})
     return configs
+
+
+def _share(fraction: float) -> str:
+    """Of a pooler whose time products could take up; the others are bound by memory."""
+    return f"{fraction:.2f}" if fraction >= 0.05 else ""
 
 
 def _total(cost: Mapping[str, Any]) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Sampler
 
 from poolbench.data.batch import Batch, make_batch
 from poolbench.data.corpus import Corpus
@@ -138,38 +138,42 @@ class CorpusDataModule(pl.LightningDataModule):
         self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
         self.padding_side, self.pad_id = padding_side, pad_id
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> "PaddedBatches":
         examples = self.corpus.splits["train"]
         given = (examples, self.batch_size, self.seed, *self._place(), self.pieces)
         if self.grouped:
-            return self._loader(GroupedBatches(self.corpus.lengths, *given))
-        return self._loader(ShuffledBatches(*given))
+            return PaddedBatches(self, GroupedBatches(self.corpus.lengths, *given))
+        return PaddedBatches(self, ShuffledBatches(*given))
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(ByLength(self.corpus, self.corpus.splits["validation"], *self._place()))
+    def val_dataloader(self) -> "PaddedBatches":
+        return self._by_length("validation")
 
-    def test_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(ByLength(self.corpus, self.corpus.splits["test"], *self._place()))
+    def test_dataloader(self) -> "PaddedBatches":
+        return self._by_length("test")
 
-    def _loader(self, sampler: Sampler[Tensor]) -> DataLoader[Batch]:
-        # No worker processes: a batch is two index operations on a packed tensor.
-        return DataLoader(_Padded(self), sampler=sampler, batch_size=None)
+    def _by_length(self, split: str) -> "PaddedBatches":
+        return PaddedBatches(self, ByLength(self.corpus, self.corpus.splits[split], *self._place()))
 
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
 
-class _Padded(Dataset[Batch]):
-    """What a DataLoader asks for: from example ids to their batch."""
+class PaddedBatches:
+    """Batches in the order of a sampler, whose epoch Lightning sets.
 
-    def __init__(self, data: CorpusDataModule) -> None:
-        self.data = data
+    A batch is two index operations on a packed tensor: a ``DataLoader`` would add half of that
+    again, and worker processes far more.
+    """
 
-    def __getitem__(self, example_ids: Tensor) -> Batch:
+    batch_sampler = None  # Lightning asks whoever has a sampler for both
+
+    def __init__(self, data: CorpusDataModule, sampler: ShuffledBatches | ByLength) -> None:
+        self.data, self.sampler = data, sampler
+
+    def __iter__(self) -> Iterator[Batch]:
         data = self.data
-        return make_batch(
-            data.corpus, example_ids, data.padding_side, data.pad_id, data.unpooled_ids
-        )
+        for rows in self.sampler:
+            yield make_batch(data.corpus, rows, data.padding_side, data.pad_id, data.unpooled_ids)
 
     def __len__(self) -> int:
-        return len(self.data.corpus.labels)
+        return len(self.sampler)

@@ -185,8 +185,8 @@ def _padded(
     texts, heads, width, _ = query.shape
     at_once = max(1, SCORES // (heads * width * width))
     parts = []
-    for some in torch.arange(texts).split(at_once):
-        here = slice(int(some[0]), int(some[-1]) + 1)
+    for start in range(0, texts, at_once):
+        here = slice(start, start + at_once)
         weights = (query[here] @ key[here].transpose(2, 3) + bias[here]).softmax(dim=-1)
         if dropout:
             weights = functional.dropout(weights, dropout)

@@ -8,6 +8,7 @@ It may exceed the ratio of encoded tokens, since what is encoded once is encoded
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from itertools import count, product
 from pathlib import Path
 from statistics import median
@@ -27,6 +28,7 @@ from poolbench.results.record import Predictions, read_predictions
 
 OURS = "from the cache"
 PEER = "encoding in every run"
+WARM_UP = 32  # examples
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -60,15 +62,19 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         folders = (Path(folder) / str(number) for number in count())
 
-        def sweep(name: str, cache: str) -> Variant:
+        def sweep(name: str, cache: str, size: Sequence[str] = ()) -> Variant:
             def run() -> None:
                 place = f"output_dir={next(folders)}"
-                trained = [train_cell([*same, *cell, place, f"cache={cache}"]) for cell in cells]
-                ends[name] = [read_predictions(where) for _, where in trained]
+                every = [[*same, *cell, place, f"cache={cache}", *size] for cell in cells]
+                ends[name] = [read_predictions(train_cell(one)[1]) for one in every]
 
             return timed(run)
 
-        seconds = interleave({OURS: sweep(OURS, "disk"), PEER: sweep(PEER, "off")}, rounds)
+        # Whole sweeps are long, and long enough not to notice how they begin.
+        for name, cache in ((OURS, "disk"), (PEER, "off")):
+            sweep(name, cache, [f"dataset.max_examples={WARM_UP}"])()
+        variants = {OURS: sweep(OURS, "disk"), PEER: sweep(PEER, "off")}
+        seconds = interleave(variants, rounds, warm_up=False)
     with kernels.chosen():
         best = rates(torch.float32, torch.device("cpu"))
     faster, fewer = ratio(seconds, PEER, OURS).median, _fewer_tokens(same, len(cells), epochs)

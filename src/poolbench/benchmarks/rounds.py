@@ -22,8 +22,12 @@ def timed(work: Callable[[], object]) -> Variant:
     return variant
 
 
-def interleave(variants: Mapping[str, Variant], rounds: int) -> dict[str, list[float]]:
+def interleave(
+    variants: Mapping[str, Variant], rounds: int, warm_up: bool = True
+) -> dict[str, list[float]]:
     """Seconds of every variant in every round, after one round that is not counted.
+
+    ``warm_up=False`` leaves that one out, for whoever has warmed up with less.
 
     The order changes from round to round, so that none of them always follows the same other one.
 
@@ -31,7 +35,7 @@ def interleave(variants: Mapping[str, Variant], rounds: int) -> dict[str, list[f
         >>> interleave({"slow": lambda: 0.2, "fast": lambda: 0.1}, rounds=2)
         {'slow': [0.2, 0.2], 'fast': [0.1, 0.1]}
     """
-    for variant in variants.values():
+    for variant in variants.values() if warm_up else ():
         variant()
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     order = random.Random(0)

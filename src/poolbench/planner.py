@@ -3,7 +3,6 @@
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +77,8 @@ def estimate(planned: Sequence[Planned]) -> Estimate:
     kinds: dict[str, Planned] = {}
     for p in open_cells:
         kinds.setdefault(p.cell.variant, p)
-    costs = {variant: _cost(p) for variant, p in kinds.items()}
+    with tempfile.TemporaryDirectory() as folder:  # one for all: its states are computed once
+        costs = {variant: _cost(p, folder) for variant, p in kinds.items()}
     shortest = sum(costs[p.cell.variant][0] for p in open_cells)
     longest = sum(costs[p.cell.variant][1] for p in open_cells)
     states = list(_states(planned))
@@ -92,13 +92,14 @@ def estimate(planned: Sequence[Planned]) -> Estimate:
     )
 
 
-def _cost(p: Planned) -> tuple[float, float, float]:
+def _cost(p: Planned, folder: str) -> tuple[float, float, float]:
     """Seconds with the least epochs and with all, and GB of memory without stored states."""
     cfg = p.asked.cfg
-    with _sampled(p) as (small, prepared):
-        one, _ = _timed(small, p, prepared, epochs=1)
-        few, memory = _timed(small, p, prepared, epochs=LONGER)
-        work = _work(prepare(cfg).corpus) / _work(prepared.corpus)
+    small, prepared = _sampled(p, folder)
+    _timed(small, p, prepared, epochs=1)  # imports and states: not a part of every cell
+    one, _ = _timed(small, p, prepared, epochs=1)
+    few, memory = _timed(small, p, prepared, epochs=LONGER)
+    work = _work(prepare(cfg).corpus) / _work(prepared.corpus)
     epoch = max(few - one, 0.0) / (LONGER - 1)
     always = max(one - epoch, 0.0)
     most = cfg.trainer.max_epochs
@@ -107,10 +108,9 @@ def _cost(p: Planned) -> tuple[float, float, float]:
 
 
 def _timed(cfg: DictConfig, p: Planned, prepared: Prepared, epochs: int) -> tuple[float, float]:
-    """Seconds that a small cell takes once all it shares with others is there, and GB of memory."""
+    """Seconds that a small cell takes, and GB of memory."""
     cfg.trainer.max_epochs = cfg.patience = epochs
     cell = identify(cfg, p.asked.choices, prepared.digests)
-    run_cell(cfg, cell, prepared)  # imports and states: not a part of every cell
     started = time.perf_counter()
     record = run_cell(cfg, cell, prepared)
     assert record is not None
@@ -135,27 +135,26 @@ def _states(planned: Sequence[Planned]) -> Iterator[States]:
 
 def _encoding(p: Planned, encoder: Encoder, tokens: int) -> float:
     """Seconds to encode so many tokens, from a sample of them."""
-    with _sampled(p) as (small, prepared):
+    with tempfile.TemporaryDirectory() as folder:
+        _, prepared = _sampled(p, folder)
         spent = []
-        for folder in ("warm-up", "timed"):
+        for name in ("warm-up", "timed"):
             started = time.perf_counter()
-            encode_once(encoder, prepared.corpus, Path(small.output_dir) / folder, 1e9, False)
+            encode_once(encoder, prepared.corpus, Path(folder) / name, 1e9, False)
             spent.append(time.perf_counter() - started)
         return spent[1] * tokens / len(prepared.corpus.ids)
 
 
-@contextmanager
-def _sampled(p: Planned) -> Iterator[tuple[DictConfig, Prepared]]:
-    """The configuration of a cell with few texts and an output folder that is thrown away."""
-    with tempfile.TemporaryDirectory() as folder:
-        cfg = p.asked.cfg.copy()
-        with open_dict(cfg):
-            cfg.output_dir, cfg.trainer.enable_progress_bar = folder, False
-            cfg.logger = {"_target_": "poolbench.tracking.no_logger"}
-            if "max_examples" in cfg.dataset:
-                most = SAMPLE[cfg.encoder.tuning]
-                cfg.dataset.max_examples = min(most, cfg.dataset.max_examples or most)
-        yield cfg, prepare(cfg)
+def _sampled(p: Planned, folder: str) -> tuple[DictConfig, Prepared]:
+    """The configuration of a cell with few texts, which leaves what it makes in ``folder``."""
+    cfg = p.asked.cfg.copy()
+    with open_dict(cfg):
+        cfg.output_dir, cfg.trainer.enable_progress_bar = folder, False
+        cfg.logger = {"_target_": "poolbench.tracking.no_logger"}
+        if "max_examples" in cfg.dataset:
+            most = SAMPLE[cfg.encoder.tuning]
+            cfg.dataset.max_examples = min(most, cfg.dataset.max_examples or most)
+    return cfg, prepare(cfg)
 
 
 def _work(corpus: Corpus) -> float:

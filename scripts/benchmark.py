@@ -21,6 +21,7 @@ BENCHMARKS = {
     "fused": "cells of a sweep trained together, against one after another",
     "encode": "texts to sentence vectors, against sentence-transformers",
     "frozen_sweep": "poolers x seeds on a frozen encoder, against encoding in every run",
+    "frozen_head": "texts to predictions, against sentence vectors and logistic regression",
     "finetune": "a pass of full fine-tuning, against the Trainer of Hugging Face",
     "growth": "how a sweep's cost grows with poolers, seeds, examples, tokens and layers",
     "poolers": "forward, backward, memory and parameters of every pooler",

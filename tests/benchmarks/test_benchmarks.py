@@ -168,6 +168,15 @@ def test_frozen_sweep(benchmark: Benchmark) -> None:
     assert 4 < found["details"]["fewer_tokens"] < 8
 
 
+def test_frozen_head(benchmark: Benchmark) -> None:
+    if note := missing("sentence_transformers"):
+        pytest.skip(note)
+    found = benchmark("frozen_head", "--rounds", "1", "--examples", "200", "optimizer.lr=1e-2")
+    check(found, 1)
+    for name in found["seconds"]:  # two linear heads on the same vectors; chance is a half
+        assert claimed(found, f"test accuracy, {name}") > 0.6
+
+
 def test_growth(benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {n: ([f"dataset.max_examples={n}"], 2, 1) for n in (32, 128)}
     monkeypatch.setitem(growth.AXES, "examples", sizes)

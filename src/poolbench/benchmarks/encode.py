@@ -54,7 +54,7 @@ def measure(overrides: list[str], rounds: int, texts: int) -> Outcome:
         BadInput: the encoder's weights are in no folder that both sides can load.
     """
     cfg = asked(overrides).cfg
-    folder = _folder(cfg.encoder)
+    folder = encoder_folder(cfg.encoder)
     prepared = prepare(cfg)
     encoder, splits = encoder_as_run(cfg, prepared), _first(prepared.splits, texts)
     assert isinstance(encoder, PretrainedEncoder)
@@ -136,8 +136,12 @@ def _peers(
     return {f"{PEER}, batches of {size}": variant(size) for size in BATCH_SIZES}
 
 
-def _folder(encoder: DictConfig) -> Path:
-    """Where the encoder's files are, for whoever loads them too."""
+def encoder_folder(encoder: DictConfig) -> Path:
+    """Where the files of an encoder are, for whoever loads them too.
+
+    Raises:
+        BadInput: they are in no folder.
+    """
     if "package" in encoder:
         weights = f"{encoder.folder}/model.safetensors"
         return wheel_file(encoder.package, weights, encoder.sha256).parent

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from poolbench.results.findings import Findings, Standing, Task, without_controls
 from poolbench.results.verdict import METRIC_NAMES, Comparison, Word, counted, points, written_p
 
+SHOWN = 0.05  # points: less reads as 0.0
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -100,9 +102,11 @@ def _price(task: Task, best: Standing) -> str:
 
 
 def _ahead(task: Task, best: Standing) -> str:
-    """The highest mean of the top group, where it is another pooler than the recommended one."""
+    """The highest mean of the top group, where it is visibly above the recommended pooler's."""
     leader = task.standing(task.top[0])
     if leader is best or leader.mean is None or best.mean is None:
+        return ""
+    if leader.mean - best.mean < SHOWN:
         return ""
     c = task.pair(leader.pooler, best.pooler)
     tested = "" if c.p_holm is None else f" (p {written_p(c.p_holm)} at level {written_level(c)})"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from poolbench import command
 from poolbench.command import check_command
 from poolbench.errors import BadInput
 
@@ -44,12 +45,21 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("command", REFUSED)
-def test_a_wrong_command_is_refused_in_one_line(command: str) -> None:
+@pytest.mark.parametrize("given", REFUSED)
+def test_a_wrong_command_is_refused_in_one_line(given: str) -> None:
     with pytest.raises(BadInput) as refused:
-        check_command(command.split(), multirun=False)
-    assert REFUSED[command] in str(refused.value)
+        check_command(given.split(), multirun=False)
+    assert REFUSED[given] in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_mistake_of_ours_is_not_told_as_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise AssertionError("ours")
+
+    monkeypatch.setattr(command, "check_values", broken)
+    with pytest.raises(AssertionError, match="ours"):
+        check_command(["pooler=mean"], multirun=False)
 
 
 def test_what_only_a_grid_can_get_wrong_is_refused() -> None:

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from poolbench import build
+from poolbench.encoders.base import Encoder
 from poolbench.errors import BadInput
 from poolbench.module import Classification, Diverged
+from poolbench.prepare import model_of, prepare, trainer_options
 from poolbench.results.record import read_predictions, read_record
 from tests.conftest import asked
 
@@ -170,3 +172,15 @@ def test_the_schedule_warms_up_and_comes_down(scratch_encoder, monkeypatch) -> N
     assert max(rates) == pytest.approx(1e-3)
     assert rates.index(max(rates)) == 2
     assert rates[2:] == sorted(rates[2:], reverse=True)
+
+
+def test_an_encoder_that_trains_is_compiled_when_asked_for(monkeypatch) -> None:
+    """What is compiled is held to the plain encoder in tests/encoders/test_packed.py."""
+    modes: list[str] = []
+    monkeypatch.setattr(Encoder, "compile", lambda encoder, mode: modes.append(mode))
+    for mode in ("null", "reduce-overhead"):
+        small = [*SCRATCH, "encoder.tuning=full", "dataset.max_examples=16"]
+        cfg = asked(*small, f"trainer.compile={mode}").cfg
+        model_of(cfg, prepare(cfg))
+        assert "compile" not in trainer_options(cfg)
+    assert modes == ["reduce-overhead"]

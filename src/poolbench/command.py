@@ -86,7 +86,14 @@ def check_command(overrides: Sequence[str], multirun: bool) -> list[Asked]:
                 asked = [_check_cell(list(cell)) for cell in _grid(overrides, multirun)]
                 _check_grid(asked)
                 return asked
-            except (HydraException, OmegaConfBaseException, ValueError, AssertionError) as error:
+            except AssertionError as error:
+                # OmegaConf's own, of a key without a place; any other would be a mistake of ours.
+                if "Unexpected type for root" not in str(error):
+                    raise
+                added = [o for o in overrides if "." in o.split("=")[0]]
+                reason = f"one of these keys is below a key that is null: {', '.join(added)}"
+                raise BadInput(reason) from error
+            except (HydraException, OmegaConfBaseException, ValueError) as error:
                 if isinstance(error, BadInput):
                     raise
                 raise BadInput(_in_one_line(error, overrides)) from error
@@ -163,9 +170,6 @@ def _defaults(name: str) -> dict[str, Any]:
 
 
 def _in_one_line(error: Exception, overrides: Sequence[str]) -> str:
-    if isinstance(error, AssertionError):  # OmegaConf's own, of a key without a place
-        added = [o for o in overrides if "." in o.split("=")[0]]
-        return f"one of these keys is below a key that is null: {', '.join(added)}"
     text = "\n".join([str(error), str(error.__cause__ or "")])
     group = re.search(r"Could not find '([\w/]+)/([^']+)'", text)
     if group:

@@ -26,7 +26,7 @@ from poolbench.encoders.base import Encoder
 from poolbench.files import replacing
 from poolbench.model import PooledClassifier
 from poolbench.module import Classification
-from poolbench.prepare import Prepared, model_of, plain
+from poolbench.prepare import Prepared, model_of, plain, trainer_options
 from poolbench.redaction import redacted
 from poolbench.results.record import Predictions, write_record
 from poolbench.throughput import Throughput
@@ -104,8 +104,6 @@ def _fit_and_test(
 ) -> tuple[Classification, pl.Trainer, dict[str, float]]:
     model = model_of(cfg, prepared)
     encoder = model.encoder
-    if cfg.trainer.compile:
-        encoder.compile(mode=cfg.trainer.compile)
     module = Classification(model, cfg.optimizer, cfg.seed)
     data = CorpusDataModule(
         prepared.corpus,
@@ -142,8 +140,7 @@ def _fit_and_test(
 def _trainer(
     cfg: DictConfig, callbacks: list[Callback], tracker: Tracker, pieces: int
 ) -> pl.Trainer:
-    options = plain(cfg.trainer)
-    del options["compile"]
+    options = trainer_options(cfg)
     if options["precision"] == "auto":
         half = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
         wanted = options["accelerator"] != "cpu"

@@ -95,6 +95,8 @@ def model_of(cfg: DictConfig, prepared: Prepared) -> PooledClassifier:
         # All that vectors depend on, and where they come from; not the seed, not the optimiser.
         settings = {key: value for key, value in plain(cfg).items() if key in VECTOR_SETTINGS}
         model.vectors = _vectors(json.dumps(settings | {"seed": 0}))
+    if cfg.trainer.compile:
+        model.encoder.compile(mode=cfg.trainer.compile)
     return model
 
 
@@ -102,6 +104,11 @@ def encoder_as_run(cfg: DictConfig, prepared: Prepared) -> Encoder:
     """The encoder itself as a cell runs it: the layers it reads, packed if it is to be."""
     read = layers_read(prepared.parts(cfg), prepared.encoder)
     return _as_run(prepared.encoder, read, cfg.batching == "packed")
+
+
+def trainer_options(cfg: DictConfig) -> dict[str, Any]:
+    """What ``pytorch_lightning.Trainer`` takes of the ``trainer`` group."""
+    return {key: value for key, value in plain(cfg.trainer).items() if key != "compile"}
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

@@ -85,5 +85,5 @@ def test_several_queries_share_alike() -> None:
 def test_a_pooler_without_weights_says_so() -> None:
     pooler = build("conv")
     assert pooler.weighs is None
-    with pytest.raises(NotImplementedError, match="gives tokens no weight"):
+    with pytest.raises(TypeError, match="gives tokens no weight"):
         pooler.shares(*batch(texts()))

@@ -2,7 +2,10 @@
 
 import csv
 import io
+import subprocess
+import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 from poolbench.results.answer import answer
 from poolbench.results.findings import Findings
@@ -42,3 +45,13 @@ def reason(findings: Findings) -> str:
 
 def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
+
+
+def run_without_heavy_imports(script: str, folder: Path) -> None:
+    """Run ``scripts/<script>.py`` on a folder in a new process and look what it imported."""
+    heavy = {"torch", "pytorch_lightning", "wandb", "hydra", "transformers", "datasets"}
+    code = (
+        f"import sys; from scripts.{script} import main; assert main(sys.argv[1:]) == 0; "
+        f"assert not {heavy} & sys.modules.keys(), {heavy} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code, folder], check=True)

@@ -1,7 +1,5 @@
 """The leaderboard as files: every name and failure is told, nothing of the user becomes markup."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 from poolbench.results.controls import EXPLAINED, MARK
@@ -9,7 +7,7 @@ from poolbench.results.leaderboard import read_leaderboard
 from poolbench.results.leaderboard_page import leaderboard_markdown, leaderboard_page
 from poolbench.results.record import PREDICTIONS, RECORD
 from scripts.leaderboard import main
-from tests.results.reading import Tags
+from tests.results.reading import Tags, run_without_heavy_imports
 from tests.results.written import HOSTILE, declare, write_cell, write_study
 
 
@@ -95,12 +93,7 @@ def test_what_cannot_be_ranked_is_one_line_and_code_2(tmp_path: Path, capsys) ->
 
 def test_a_leaderboard_needs_no_torch(tmp_path: Path) -> None:
     write_study(tmp_path / "light", {"mean": 0.8})
-    heavy = {"torch", "pytorch_lightning", "wandb", "hydra", "transformers", "datasets"}
-    code = (
-        "import sys; from scripts.leaderboard import main; assert main(sys.argv[1:]) == 0; "
-        f"assert not {heavy} & sys.modules.keys(), {heavy} & sys.modules.keys()"
-    )
-    subprocess.run([sys.executable, "-c", code, tmp_path], check=True)
+    run_without_heavy_imports("leaderboard", tmp_path)
 
 
 def test_controls_are_marked_and_explained_where_there_are_any(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """A study becomes a report: its files, its choices, and what cannot be reported."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from poolbench.results.page import page
 from poolbench.results.record import read_predictions, read_record, write_record
 from poolbench.results.report import findings_of, write_report
 from scripts.report import main
-from tests.results.reading import Tags, reason, rows
+from tests.results.reading import Tags, reason, rows, run_without_heavy_imports
 from tests.results.written import CLEAR, declare, write_cell, write_study
 
 
@@ -108,13 +106,7 @@ def test_what_cannot_be_reported_is_one_line_and_code_2(tmp_path: Path, capsys) 
 
 
 def test_a_report_needs_no_torch(tmp_path: Path) -> None:
-    study = write_study(tmp_path / "light", CLEAR)
-    heavy = {"torch", "pytorch_lightning", "wandb", "hydra", "transformers", "datasets"}
-    code = (
-        "import sys; from scripts.report import main; assert main(sys.argv[1:]) == 0; "
-        f"assert not {heavy} & sys.modules.keys(), {heavy} & sys.modules.keys()"
-    )
-    subprocess.run([sys.executable, "-c", code, study], check=True)
+    run_without_heavy_imports("report", write_study(tmp_path / "light", CLEAR))
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from poolbench.data.datamodule import CorpusDataModule
 from poolbench.encoders.pretrained import PretrainedEncoder
 from poolbench.model import PooledClassifier
 from poolbench.module import Classification
-from poolbench.prepare import Prepared, model_of, plain
+from poolbench.prepare import Prepared, model_of, trainer_options
 from poolbench.throughput import Throughput
 
 FUSED_ATTENTION = (SDPBackend.FLASH_ATTENTION, SDPBackend.MATH)
@@ -111,13 +111,11 @@ def _ready(
     data = CorpusDataModule(
         prepared.corpus, cfg.batch_size, cfg.seed, encoder.padding_side, encoder.pad_id
     )
-    options = plain(cfg.trainer)
-    del options["compile"]
     callbacks: list[pl.Callback] = [Throughput(encoder.computed)]
     if not way.fused:
         callbacks.append(_NotFused())
     trainer = pl.Trainer(
-        **options | {"precision": way.precision, "limit_train_batches": way.batches},
+        **trainer_options(cfg) | {"precision": way.precision, "limit_train_batches": way.batches},
         limit_val_batches=0,
         callbacks=callbacks,
         logger=False,

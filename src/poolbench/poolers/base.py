@@ -81,7 +81,7 @@ class Pooler(nn.Module, ABC):
 
         Of several weights for a token (heads, queries, dimensions) it is their mean.
         """
-        raise NotImplementedError(f"{type(self).__name__} gives tokens no weight")
+        raise TypeError(f"{type(self).__name__} gives tokens no weight")
 
     def __call__(
         self, hidden: Tensor, mask: Tensor | None = None, beside: Beside | None = None

@@ -58,6 +58,29 @@ def test_weighted_sum_agrees_with_a_loop() -> None:
     torch.testing.assert_close(masked.weighted_sum(POISONED, weights, MASK), torch.stack(expected))
 
 
+@pytest.mark.parametrize("compiling", [False, True], ids=["valid tokens only", "compiled"])
+def test_by_token_is_the_function_of_each_valid_token_and_zeros_elsewhere(
+    compiling: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
+    hidden = POISONED.clone().requires_grad_()
+    weight = torch.randn(3, 2, generator=DRAW, dtype=torch.float64, requires_grad=True)
+    got = masked.by_token(lambda tokens: (tokens @ weight).exp(), hidden, MASK)
+    expected = torch.zeros(5, 6, 2, dtype=torch.float64)
+    for b, t in MASK.nonzero().tolist():
+        expected[b, t] = (HIDDEN[b, t] @ weight).exp()
+    torch.testing.assert_close(got, expected)
+    got.sum().backward()
+    assert weight.grad.isfinite().all()
+    assert (hidden.grad[~MASK] == 0).all()
+
+
+def test_by_token_computes_nothing_for_padding() -> None:
+    seen = []
+    masked.by_token(lambda tokens: seen.append(len(tokens)) or tokens, HIDDEN, MASK)
+    assert seen == [int(MASK.sum())]
+
+
 def test_gradients_of_an_empty_row_are_finite() -> None:
     hidden = POISONED.clone().requires_grad_()
     masked.maximum(hidden, MASK).sum().backward()

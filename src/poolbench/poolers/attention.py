@@ -40,7 +40,8 @@ class AttentionPooler(Pooler):
     def shares(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B T"]:
-        # Masking the scores alone is not enough: NaN padding would reach W through its gradient.
-        clean = masked.fill(hidden, mask, 0.0)
-        scores = self.score(torch.tanh(self.project(clean))).squeeze(-1)  # (B, T)
-        return masked.softmax(scores, mask)
+        return masked.softmax(masked.by_token(self._score, hidden, mask), mask)
+
+    def _score(self, tokens: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
+        scores: Tensor = self.score(torch.tanh(self.project(tokens))).squeeze(-1)
+        return scores

@@ -49,5 +49,8 @@ class AttentiveStatisticsPooler(Pooler):
     def shares(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B T"]:
-        clean = masked.fill(hidden, mask, 0.0)
-        return masked.softmax(self.score(torch.tanh(self.project(clean))).squeeze(-1), mask)
+        return masked.softmax(masked.by_token(self._score, hidden, mask), mask)
+
+    def _score(self, tokens: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
+        scores: Tensor = self.score(torch.tanh(self.project(tokens))).squeeze(-1)
+        return scores

@@ -42,9 +42,9 @@ class EfficientProbingPooler(Pooler):
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
-        clean = masked.fill(hidden, mask, 0.0)
-        weights = self._weights(clean, mask)
-        values = self.value(clean).unflatten(2, (len(self.queries), -1))  # (B, T, K, D / K)
+        weights = self._weights(masked.fill(hidden, mask, 0.0), mask)
+        values = masked.by_token(self.value, hidden, mask)
+        values = values.unflatten(2, (len(self.queries), -1))  # (B, T, K, D / K)
         slices = torch.einsum("bkt,btkd->bkd", weights, values.to(weights.dtype))
         return slices.flatten(1).to(hidden.dtype)
 

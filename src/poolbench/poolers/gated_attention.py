@@ -42,7 +42,9 @@ class GatedAttentionPooler(Pooler):
     def shares(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B T"]:
-        clean = masked.fill(hidden, mask, 0.0)
-        gated = torch.tanh(self.project(clean)) * torch.sigmoid(self.gate(clean))
-        scores = self.score(gated).squeeze(-1)  # (B, T)
-        return masked.softmax(scores, mask)
+        return masked.softmax(masked.by_token(self._score, hidden, mask), mask)
+
+    def _score(self, tokens: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
+        gated = torch.tanh(self.project(tokens)) * torch.sigmoid(self.gate(tokens))
+        scores: Tensor = self.score(gated).squeeze(-1)
+        return scores

@@ -30,5 +30,7 @@ class LateMeanPooler(Pooler):
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
-        clean = masked.fill(hidden, mask, 0.0)
-        return masked.mean(functional.gelu(self.project(clean)), mask)
+        return masked.mean(masked.by_token(self._project, hidden, mask), mask)
+
+    def _project(self, tokens: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        return functional.gelu(self.project(tokens))

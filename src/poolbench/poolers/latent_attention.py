@@ -51,8 +51,11 @@ class LatentAttentionPooler(Pooler):
     def forward(
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B D"]:
-        tokens = masked.fill(hidden, mask, 0.0)
-        latents = self.norm_latents(self.latents).expand(hidden.shape[0], -1, -1)
-        queries = self.norm_tokens(tokens)
+        return masked.mean(masked.by_token(self._look_up, hidden, mask), mask)
+
+    def _look_up(self, tokens: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        # All tokens as one text: they do not see each other, and share the latents.
+        queries, latents = self.norm_tokens(tokens), self.norm_latents(self.latents)
         tokens = tokens + self.attention(queries, latents, latents, need_weights=False)[0]
-        return masked.mean(tokens + self.mlp(tokens), mask)
+        found: Tensor = tokens + self.mlp(tokens)
+        return found

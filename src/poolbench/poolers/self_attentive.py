@@ -58,5 +58,9 @@ class SelfAttentivePooler(Pooler):
         return self._hops(masked.fill(hidden, mask, 0.0), mask).mean(dim=1)
 
     def _hops(self, clean: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Tensor:
-        scores = self.score(self.project(clean).tanh()).transpose(1, 2)  # (B, r, T)
+        scores = masked.by_token(self._score, clean, mask).transpose(1, 2)  # (B, r, T)
         return masked.softmax(scores, mask.unsqueeze(1).expand_as(scores))
+
+    def _score(self, tokens: Float[Tensor, "N D"]) -> Float[Tensor, "N r"]:
+        scores: Tensor = self.score(self.project(tokens).tanh())
+        return scores

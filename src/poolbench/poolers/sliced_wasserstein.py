@@ -47,7 +47,7 @@ class SlicedWassersteinPooler(Pooler):
         self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "B P"]:
         theta = functional.normalize(self.slices, dim=1)
-        values = functional.linear(masked.fill(hidden, mask, 0.0), theta)  # (B, T, slices)
+        values = masked.by_token(lambda tokens: tokens @ theta.T, hidden, mask)  # (B, T, slices)
         quantiles = self._quantiles(masked.widen(masked.descending(values, mask)), mask)
         reference = masked.widen(self.reference.sort(dim=1, descending=True).values)
         distance = quantiles.transpose(1, 2) - reference  # (B, slices, M)

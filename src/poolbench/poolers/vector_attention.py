@@ -45,6 +45,8 @@ class VectorAttentionPooler(Pooler):
         return self._weights(hidden, mask).mean(dim=2)
 
     def _weights(self, hidden: Tensor, mask: Tensor) -> Float[Tensor, "B T D"]:
-        clean = masked.fill(hidden, mask, 0.0)
-        scores = self.score(torch.relu(self.project(clean)))  # (B, T, D)
-        return masked.softmax_by_dimension(scores, mask)
+        return masked.softmax_by_dimension(masked.by_token(self._score, hidden, mask), mask)
+
+    def _score(self, tokens: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        scores: Tensor = self.score(torch.relu(self.project(tokens)))
+        return scores

@@ -28,7 +28,21 @@ def train_cell(overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
 
     Errors come out as they are, where a sweep would note them down and go on.
     """
-    one = asked(overrides)
-    cell = plan([one])[0].cell
-    run_cell(one.cfg, cell, prepare(one.cfg))
-    return read_record(cell.folder), cell.folder
+    (folder,) = _train([asked(overrides)])
+    return read_record(folder), folder
+
+
+def train_sweep(overrides: Sequence[str], poolers: Sequence[str], seeds: int) -> list[Path]:
+    """The folders of the cells of ``train.py -m``, run one after another: poolers x seeds.
+
+    Errors come out as they are.
+    """
+    grid = [f"pooler={','.join(poolers)}", f"seed={','.join(map(str, range(seeds)))}"]
+    return _train(check_command([*QUIET, *overrides, *grid], multirun=True))
+
+
+def _train(cells: list[Asked]) -> list[Path]:
+    planned = plan(cells)
+    for one in planned:
+        run_cell(one.asked.cfg, one.cell, prepare(one.asked.cfg))
+    return [one.cell.folder for one in planned]

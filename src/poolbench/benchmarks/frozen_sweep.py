@@ -9,7 +9,7 @@ It may exceed the ratio of encoded tokens, since what is encoded once is encoded
 import argparse
 import tempfile
 from collections.abc import Sequence
-from itertools import count, product
+from itertools import count
 from pathlib import Path
 from statistics import median
 
@@ -18,7 +18,7 @@ import torch
 
 from poolbench import kernels
 from poolbench.benchmarks import limit
-from poolbench.benchmarks.cells import asked, train_cell
+from poolbench.benchmarks.cells import asked, train_sweep
 from poolbench.benchmarks.machine import Rates, rates
 from poolbench.benchmarks.outcome import Claim, Outcome
 from poolbench.benchmarks.rounds import Variant, interleave, ratio, timed
@@ -53,10 +53,8 @@ def measure(
         epochs: of each cell.
         examples: at most so many in each split.
     """
-    cells = [
-        [f"pooler={pooler}", f"seed={seed}"]
-        for pooler, seed in product(poolers.split(","), range(seeds))
-    ]
+    names = poolers.split(",")
+    cells = len(names) * seeds
     same = [f"dataset.max_examples={examples}", f"trainer.max_epochs={epochs}", *overrides]
     ends: dict[str, list[Predictions]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -64,9 +62,8 @@ def measure(
 
         def sweep(name: str, cache: str, size: Sequence[str] = ()) -> Variant:
             def run() -> None:
-                place = f"output_dir={next(folders)}"
-                every = [[*same, *cell, place, f"cache={cache}", *size] for cell in cells]
-                ends[name] = [read_predictions(train_cell(one)[1]) for one in every]
+                given = [*same, f"output_dir={next(folders)}", f"cache={cache}", *size]
+                ends[name] = [read_predictions(cell) for cell in train_sweep(given, names, seeds)]
 
             return timed(run)
 
@@ -77,11 +74,11 @@ def measure(
         seconds = interleave(variants, rounds, warm_up=False)
     with kernels.chosen():
         best = rates(torch.float32, torch.device("cpu"))
-    faster, fewer = ratio(seconds, PEER, OURS).median, _fewer_tokens(same, len(cells), epochs)
+    faster, fewer = ratio(seconds, PEER, OURS).median, _fewer_tokens(same, cells, epochs)
     return Outcome(
         "frozen_sweep",
         {
-            "cells": len(cells),
+            "cells": cells,
             "epochs": epochs,
             "examples": examples,
             "threads": torch.get_num_threads(),
@@ -94,7 +91,7 @@ def measure(
                 f"the same, divided by the {fewer:.1f} times fewer tokens encoded", faster / fewer
             ),
             Claim("share of equal test predictions", agreement(ends[OURS], ends[PEER]), 1.0),
-            *_fraction_of_limit(same, len(cells) * epochs, best, median(seconds[OURS])),
+            *_fraction_of_limit(same, cells * epochs, best, median(seconds[OURS])),
         ],
         details={"fewer_tokens": fewer, "rates": vars(best), "kernels": kernels.summary()},
     )

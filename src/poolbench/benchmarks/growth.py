@@ -7,14 +7,14 @@ the one before it.
 import argparse
 import tempfile
 from collections.abc import Mapping, Sequence
-from itertools import count, product
+from itertools import count
 from math import log
 from pathlib import Path
 from statistics import median
 
 import torch
 
-from poolbench.benchmarks.cells import train_cell
+from poolbench.benchmarks.cells import train_sweep
 from poolbench.benchmarks.outcome import Claim, Outcome
 from poolbench.benchmarks.rounds import Variant, interleave, timed
 
@@ -54,8 +54,7 @@ def measure(overrides: list[str], rounds: int, axis: str) -> Outcome:
         def sweep(given: Sequence[str], poolers: int, seeds: int) -> Variant:
             def run() -> None:
                 same = [*given, "trainer.max_epochs=3", f"output_dir={next(folders)}", *overrides]
-                for pooler, seed in product(POOLERS[:poolers], range(seeds)):
-                    train_cell([*same, f"pooler={pooler}", f"seed={seed}"])
+                train_sweep(same, POOLERS[:poolers], seeds)
 
             return timed(run)
 

@@ -7,10 +7,12 @@ are left out.
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
+from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -18,6 +20,7 @@ from poolbench import kernels
 from poolbench.benchmarks.trainings import Training
 from poolbench.data.batch import make_batch
 from poolbench.data.datamodule import CorpusDataModule
+from poolbench.dropout import drop
 from poolbench.encoders.pretrained import PretrainedEncoder
 from poolbench.model import PooledClassifier
 from poolbench.module import Classification
@@ -40,6 +43,7 @@ class Way:
         sdpa: what may compute torch's attention.
         eager: attention of the encoder's family in its own plain form, where it is padded.
         fused: AdamW in one kernel.
+        drop: takes values and the share of them to drop.
         dropout: on, as in a training.
         batches: so many of the pass; None: all.
     """
@@ -50,6 +54,7 @@ class Way:
     sdpa: tuple[SDPBackend, ...] = PLAIN_ATTENTION
     eager: bool = False
     fused: bool = True
+    drop: Callable[[Tensor, float], Tensor] = drop
     dropout: bool = True
     batches: int | None = None
 
@@ -57,6 +62,7 @@ class Way:
 LEVERS = {
     "packed, torch's products": Way(products="highest"),
     "packed, AdamW not fused": Way(fused=False),
+    "packed, torch's dropout": Way(drop=functional.dropout),
     "padded, eager attention": Way("padded", eager=True),
     "padded, oneDNN, fused attention": Way("padded", products="medium", sdpa=FUSED_ATTENTION),
     "padded, torch's products, plain attention": Way("padded", products="highest"),
@@ -139,17 +145,19 @@ class _NotFused(pl.Callback):
 
 @contextlib.contextmanager
 def _kernels(way: Way) -> Iterator[None]:
-    if way.products is None:
-        with kernels.chosen():
-            yield
-        return
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(way.products)
-    try:
-        with sdpa_kernel(list(way.sdpa)):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+    used_by = ("poolbench.dropout.drop", "poolbench.encoders.packed.drop")
+    with patch(used_by[0], way.drop), patch(used_by[1], way.drop):
+        if way.products is None:
+            with kernels.chosen():
+                yield
+            return
+        torch.set_float32_matmul_precision(way.products)
+        try:
+            with sdpa_kernel(list(way.sdpa)):
+                yield
+        finally:
+            torch.set_float32_matmul_precision(before)
 
 
 @torch.no_grad()

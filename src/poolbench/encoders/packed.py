@@ -20,6 +20,7 @@ from transformers import AttentionInterface
 
 from poolbench import kernels
 from poolbench.data.batch import Batch
+from poolbench.dropout import drop
 
 PACKED = "poolbench_packed"
 FAMILIES = frozenset(
@@ -189,7 +190,7 @@ def _padded(
         here = slice(start, start + at_once)
         weights = (query[here] @ key[here].transpose(2, 3) + bias[here]).softmax(dim=-1)
         if dropout:
-            weights = functional.dropout(weights, dropout)
+            weights = drop(weights, dropout)
         parts.append(weights @ value[here])  # (b, H, T, D)
     return row.pack(torch.cat(parts).transpose(1, 2))
 

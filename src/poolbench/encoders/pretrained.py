@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from poolbench import kernels
 from poolbench.data.batch import Batch
+from poolbench.dropout import exchange
 from poolbench.encoders.base import Encoder
 from poolbench.encoders.blocks import cut, states
 from poolbench.encoders.families import native_head
@@ -52,6 +53,7 @@ class PretrainedEncoder(Encoder):
         self.pooling_layer = [getattr(model, "pooler", None)]  # in a list: no part of the encoder
         if self.pooling_layer[0] is not None:
             model.pooler = None
+        exchange(model)
         self.model, self.tokenizer, self.prefix = model, tokenizer, prefix
         self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
         self.requires_grad_(self.tuning == "full")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from poolbench.command import check_command
-from poolbench.planner import estimate
+from poolbench.planner import Cost, estimate
 from poolbench.sweep import plan, run_all
 from tests.conftest import ROOT, SMALL
 
@@ -41,6 +41,13 @@ def test_time_goes_with_epochs_and_early_stopping_is_a_range(tmp_path: Path) -> 
     assert many.seconds[0] < many.seconds[1]
     assert many.seconds[1] > 5 * few.seconds[1]
     assert "as early stopping will have it" in str(many)
+
+
+def test_a_further_seed_costs_less_where_seeds_share_a_loop() -> None:
+    shared, alone = (Cost(1.0, 10.0, shared=way, memory_gb=1.0) for way in (True, False))
+    assert shared.seconds(1, 4) == alone.seconds(1, 4) == 41.0
+    assert alone.seconds(5, 4) == 5 * 41.0
+    assert 45.0 < shared.seconds(5, 4) < 100.0
 
 
 def test_an_encoder_that_trains_stores_no_states(tmp_path: Path) -> None:

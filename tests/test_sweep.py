@@ -178,7 +178,7 @@ def test_a_full_disk_fails_the_cell_and_nothing_else(tmp_path: Path, monkeypatch
     cells = planned(tmp_path, "pooler=mean,max", "study=full-disk")
     original = sweep.run_cell
 
-    def run_cell(cfg, cell, prepared):
+    def run_cell(cfg, cell, prepared, loop):
         if cell.pooler == "mean":
             raise OSError(28, "No space left on device")
         return original(cfg, cell, prepared)

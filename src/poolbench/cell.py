@@ -22,6 +22,7 @@ BYSTANDERS = (
     "retry_failed",
     "certify",
     "plan",
+    "fused",
     "comparison",
 )
 ENCODER_MODES = ("tuning", "padding_side")

@@ -108,6 +108,7 @@ class Config:
     output_dir: str = MISSING
     certify: bool = True
     plan: bool = False
+    fused: bool = True
     retry_failed: bool = False
     comparison: ComparisonConfig = field(default_factory=ComparisonConfig)
 

@@ -30,13 +30,22 @@ from poolbench.prepare import Prepared, model_of, plain, trainer_options
 from poolbench.redaction import redacted
 from poolbench.results.record import Predictions, write_record
 from poolbench.throughput import Throughput
+from poolbench.together import Follower, SharedClock, SharedLoop
 from poolbench.tracking import Tested, Tracker
 
 log = logging.getLogger(__name__)
 
 
-def run_cell(cfg: DictConfig, cell: Cell, prepared: Prepared) -> dict[str, Any] | None:
+def run_cell(
+    cfg: DictConfig, cell: Cell, prepared: Prepared, loop: SharedLoop | None = None
+) -> dict[str, Any] | None:
     """Train and test one cell, going on where an interrupted run of it stopped.
+
+    Args:
+        cfg: its configuration.
+        cell: its identity.
+        prepared: its data and encoder.
+        loop: that trains it together with its other seeds; None: it trains alone.
 
     Returns:
         Its record, written; None in the helper processes of a distributed run.
@@ -46,7 +55,7 @@ def run_cell(cfg: DictConfig, cell: Cell, prepared: Prepared) -> dict[str, Any] 
     corpus, encoder = prepared.corpus, prepared.encoder
     settings = redacted(plain(cfg))
     with kernels.chosen(), build(cfg.logger, cell=cell, settings=settings) as tracker:
-        module, trainer, metrics = _train_and_test(cfg, cell, prepared, tracker)
+        module, trainer, metrics = _train_and_test(cfg, cell, prepared, tracker, loop)
         predictions = _predictions(module, corpus)
         parameters = _parameters(module.model)
         if trainer.is_global_zero:
@@ -58,6 +67,7 @@ def run_cell(cfg: DictConfig, cell: Cell, prepared: Prepared) -> dict[str, Any] 
         "cell": cell.names,
         "config": settings,
         "trained_on": module.model.trains_on,
+        "trained_with_seeds": sorted(set(loop.orders) - {cfg.seed}) if loop else [],
         "batching": _batching(cfg, module.model),
         "metrics": metrics,
         "history": module.history,
@@ -83,13 +93,13 @@ def run_cell(cfg: DictConfig, cell: Cell, prepared: Prepared) -> dict[str, Any] 
 
 
 def _train_and_test(
-    cfg: DictConfig, cell: Cell, prepared: Prepared, tracker: Tracker
+    cfg: DictConfig, cell: Cell, prepared: Prepared, tracker: Tracker, loop: SharedLoop | None
 ) -> tuple[Classification, pl.Trainer, dict[str, float]]:
     """Fit, then test with the best weights; out of memory, again with half the rows at a time."""
     pieces = 1
     while True:
         try:
-            return _fit_and_test(cfg, cell, prepared, tracker, pieces)
+            return _fit_and_test(cfg, cell, prepared, tracker, pieces, loop)
         except (torch.OutOfMemoryError, MemoryError) as error:
             if pieces >= cfg.batch_size:
                 raise
@@ -100,11 +110,20 @@ def _train_and_test(
 
 
 def _fit_and_test(
-    cfg: DictConfig, cell: Cell, prepared: Prepared, tracker: Tracker, pieces: int
+    cfg: DictConfig,
+    cell: Cell,
+    prepared: Prepared,
+    tracker: Tracker,
+    pieces: int,
+    loop: SharedLoop | None,
 ) -> tuple[Classification, pl.Trainer, dict[str, float]]:
     model = model_of(cfg, prepared)
     encoder = model.encoder
-    module = Classification(model, cfg.optimizer, cfg.seed)
+    module = (
+        Follower(model, cfg.optimizer, cfg.seed, loop)
+        if loop
+        else Classification(model, cfg.optimizer, cfg.seed)
+    )
     data = CorpusDataModule(
         prepared.corpus,
         cfg.batch_size,
@@ -115,15 +134,19 @@ def _fit_and_test(
         encoder.unpooled_ids(cfg.pooled_tokens),
         grouped=cfg.batching == "grouped",
     )
-    clock = Throughput(encoder.computed)
+    clock = SharedClock() if loop else Throughput(encoder.computed)
     folder = cell.folder / "checkpoints"
     best = checkpoints.keep_best(folder)
     stopping = checkpoints.StopWhenNoBetter(
         MONITOR, mode="max", patience=cfg.patience, check_on_train_epoch_end=True
     )
-    callbacks = [clock, stopping, best, checkpoints.keep_last_two(folder)]
-    trainer = _trainer(cfg, callbacks, tracker, pieces)
-    trainer.fit(module, data, ckpt_path=checkpoints.last_intact(folder))
+    callbacks = [clock, stopping, best]
+    before = None
+    if not loop:  # which would be trained again in less time than it takes to go on
+        callbacks.append(checkpoints.keep_last_two(folder))
+        before = checkpoints.last_intact(folder)
+    trainer = _trainer(cfg, callbacks, tracker, pieces, steps=1 if loop else None)
+    trainer.fit(module, data, ckpt_path=before)
     epoch = max(module.history, key=lambda epoch: epoch[MONITOR])
     metrics = {
         "train/loss": module.history[-1]["train/loss"],
@@ -138,9 +161,11 @@ def _fit_and_test(
 
 
 def _trainer(
-    cfg: DictConfig, callbacks: list[Callback], tracker: Tracker, pieces: int
+    cfg: DictConfig, callbacks: list[Callback], tracker: Tracker, pieces: int, steps: int | None
 ) -> pl.Trainer:
     options = trainer_options(cfg)
+    if steps:
+        options["limit_train_batches"] = steps
     if options["precision"] == "auto":
         half = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
         wanted = options["accelerator"] != "cpu"

@@ -9,6 +9,8 @@ from omegaconf import DictConfig
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
     MulticlassAccuracy,
@@ -28,6 +30,22 @@ from poolbench.streams import seed_device, stream
 
 class Diverged(RuntimeError):
     """The training loss is no longer a number."""
+
+
+def optimisation(
+    config: DictConfig, groups: list[dict[str, Any]], steps: int
+) -> tuple[Optimizer, LRScheduler]:
+    """The optimiser of some groups of parameters, and its schedule over so many steps."""
+    optimizer = build(
+        {"_target_": config._target_, "weight_decay": config.weight_decay, "fused": True}, groups
+    )
+    schedule = get_scheduler(
+        {"constant": "constant_with_warmup"}.get(config.schedule, config.schedule),
+        optimizer,
+        num_warmup_steps=round(config.warmup * steps),
+        num_training_steps=steps,
+    )
+    return optimizer, schedule
 
 
 class Classification(pl.LightningModule):
@@ -126,17 +144,8 @@ class Classification(pl.LightningModule):
         groups = [{"params": rest, "lr": config.lr}]
         if encoder:
             groups.append({"params": encoder, "lr": config.encoder_lr})
-        optimizer = build(
-            {"_target_": config._target_, "weight_decay": config.weight_decay, "fused": True},
-            groups,
-        )
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = get_scheduler(
-            {"constant": "constant_with_warmup"}.get(config.schedule, config.schedule),
-            optimizer,
-            num_warmup_steps=round(config.warmup * steps),
-            num_training_steps=steps,
-        )
+        optimizer, schedule = optimisation(config, groups, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,15 @@ from poolbench.data.corpus import Corpus
 from poolbench.encoders.base import Encoder
 from poolbench.encoders.states import encode_once, states_file, states_size
 from poolbench.experiment import run_cell
-from poolbench.prepare import Prepared, encoder_as_run, prepare
+from poolbench.prepare import Prepared, encoder_as_run, model_of, prepare
 from poolbench.sweep import Planned, finished
+from poolbench.together import fusable, stackable
 
 # Examples of a sample: enough steps to time, few enough to wait for.
 SAMPLE = {"frozen": 640, "full": 128}
 LONGER = 3  # epochs of the second of two samples; the first has one
 EVALUATED = 1 / 3  # the cost of an example that is only classified, of one that is trained on
+FURTHER = 0.1  # the cost of an epoch for one more seed in a shared loop: benchmark.py fused
 
 
 @dataclass(frozen=True)
@@ -74,15 +77,18 @@ def estimate(planned: Sequence[Planned]) -> Estimate:
     difference is the cost of an epoch, the rest is what a cell costs in any case.
     """
     open_cells = [p for p in planned if finished(p.cell) is None]
-    kinds: dict[str, Planned] = {}
+    kinds: dict[str, list[Planned]] = defaultdict(list)
     for p in open_cells:
-        kinds.setdefault(p.cell.variant, p)
+        kinds[p.cell.variant].append(p)
+    shortest = longest = memory = 0.0
     with tempfile.TemporaryDirectory() as folder:  # one for all: its states are computed once
-        costs = {variant: _cost(p, folder) for variant, p in kinds.items()}
-    shortest = sum(costs[p.cell.variant][0] for p in open_cells)
-    longest = sum(costs[p.cell.variant][1] for p in open_cells)
+        for alike in kinds.values():
+            cfg, cost = alike[0].asked.cfg, _cost(alike[0], folder)
+            most = cfg.trainer.max_epochs
+            shortest += cost.seconds(len(alike), min(most, cfg.patience + 1))
+            longest += cost.seconds(len(alike), most)
+            memory = max(memory, cost.memory_gb)
     states = list(_states(planned))
-    memory = max((cost[2] for cost in costs.values()), default=0.0)
     largest = max((s.gigabytes for s in states), default=0.0)
     return Estimate(
         (len(planned), len(planned) - len(open_cells)),
@@ -92,19 +98,37 @@ def estimate(planned: Sequence[Planned]) -> Estimate:
     )
 
 
-def _cost(p: Planned, folder: str) -> tuple[float, float, float]:
-    """Seconds with the least epochs and with all, and GB of memory without stored states."""
-    cfg = p.asked.cfg
+@dataclass(frozen=True)
+class Cost:
+    """What a kind of cell costs.
+
+    Attributes:
+        always: seconds, however many epochs.
+        epoch: seconds of each.
+        shared: its seeds train in one loop.
+        memory_gb: without stored states.
+    """
+
+    always: float
+    epoch: float
+    shared: bool
+    memory_gb: float
+
+    def seconds(self, seeds: int, epochs: int) -> float:
+        """Of all its seeds."""
+        alone = 1 + FURTHER * (seeds - 1) if self.shared else seeds
+        return seeds * self.always + alone * epochs * self.epoch
+
+
+def _cost(p: Planned, folder: str) -> Cost:
     small, prepared = _sampled(p, folder)
     _timed(small, p, prepared, epochs=1)  # imports and states: not a part of every cell
     one, _ = _timed(small, p, prepared, epochs=1)
     few, memory = _timed(small, p, prepared, epochs=LONGER)
-    work = _work(prepare(cfg).corpus) / _work(prepared.corpus)
+    work = _work(prepare(p.asked.cfg).corpus) / _work(prepared.corpus)
     epoch = max(few - one, 0.0) / (LONGER - 1)
-    always = max(one - epoch, 0.0)
-    most = cfg.trainer.max_epochs
-    least = min(most, cfg.patience + 1)
-    return always + least * epoch * work, always + most * epoch * work, memory
+    shared = fusable(small) and stackable(model_of(small, prepared))
+    return Cost(max(one - epoch, 0.0), epoch * work, shared, memory)
 
 
 def _timed(cfg: DictConfig, p: Planned, prepared: Prepared, epochs: int) -> tuple[float, float]:

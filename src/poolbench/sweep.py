@@ -17,6 +17,7 @@ from poolbench.prepare import plain, prepare
 from poolbench.redaction import redacted
 from poolbench.results.manifest import declare
 from poolbench.results.record import RECORD, DamagedRecord, read_record, write_record
+from poolbench.together import Shared
 
 log = logging.getLogger(__name__)
 FAILURE_LOG = "failure.log"
@@ -77,22 +78,28 @@ def declare_all(planned: Sequence[Planned]) -> None:
 def run_all(planned: Sequence[Planned]) -> None:
     """Run the cells in this process; those that another process is at come last."""
     progress = Progress(len(planned))
+    shared = Shared([(p.asked.cfg, p.cell) for p in planned if not finished(p.cell)])
     elsewhere = []
     for p in planned:
         with progress.running(p.cell):
-            record = run_one(p, wait=False)
+            record = run_one(p, shared, wait=False)
         if record is None:
             elsewhere.append(p)
         else:
             progress.done(p.cell, record)
     for p in elsewhere:
         with progress.running(p.cell):
-            record = run_one(p)
+            record = run_one(p, shared)
         progress.done(p.cell, record)
 
 
-def run_one(p: Planned, wait: bool = True) -> dict[str, Any] | None:
+def run_one(p: Planned, shared: Shared | None = None, wait: bool = True) -> dict[str, Any] | None:
     """The record of a cell: the one that is there, else a new one, of its failure too.
+
+    Args:
+        p: the cell.
+        shared: the loops that it may take part in.
+        wait: for another process that is at it.
 
     Returns:
         None where another process is at the cell and ``wait`` is false.
@@ -104,7 +111,9 @@ def run_one(p: Planned, wait: bool = True) -> dict[str, Any] | None:
         if record and (record["status"] == "ok" or not p.asked.cfg.retry_failed):
             return record
         try:
-            return run_cell(p.asked.cfg, p.cell, prepare(p.asked.cfg))
+            cfg, prepared = p.asked.cfg, prepare(p.asked.cfg)
+            loop = shared.of(cfg, p.cell, prepared) if shared else None
+            return run_cell(cfg, p.cell, prepared, loop)
         except Interrupted:
             raise
         except (Exception, SystemExit) as error:

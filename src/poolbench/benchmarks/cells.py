@@ -9,6 +9,7 @@ from poolbench.experiment import run_cell
 from poolbench.prepare import prepare
 from poolbench.results.record import read_record
 from poolbench.sweep import plan
+from poolbench.together import Shared
 
 # The certificate of a pooler is measured once and is no part of a training.
 QUIET = ("logger=none", "trainer.enable_progress_bar=false", "certify=false")
@@ -32,17 +33,19 @@ def train_cell(overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
     return read_record(folder), folder
 
 
-def train_sweep(overrides: Sequence[str], poolers: Sequence[str], seeds: int) -> list[Path]:
-    """The folders of the cells of ``train.py -m``, run one after another: poolers x seeds.
+def train_sweep(overrides: Sequence[str], seeds: int) -> list[Path]:
+    """The folders of the cells of ``train.py -m ... seed=0,1,...``, run one after another.
 
     Errors come out as they are.
     """
-    grid = [f"pooler={','.join(poolers)}", f"seed={','.join(map(str, range(seeds)))}"]
-    return _train(check_command([*QUIET, *overrides, *grid], multirun=True))
+    grid = f"seed={','.join(map(str, range(seeds)))}"
+    return _train(check_command([*QUIET, *overrides, grid], multirun=True))
 
 
 def _train(cells: list[Asked]) -> list[Path]:
     planned = plan(cells)
+    shared = Shared([(one.asked.cfg, one.cell) for one in planned])
     for one in planned:
-        run_cell(one.asked.cfg, one.cell, prepare(one.asked.cfg))
+        cfg, prepared = one.asked.cfg, prepare(one.asked.cfg)
+        run_cell(cfg, one.cell, prepared, shared.of(cfg, one.cell, prepared))
     return [one.cell.folder for one in planned]

@@ -53,8 +53,7 @@ def measure(
         epochs: of each cell.
         examples: at most so many in each split.
     """
-    names = poolers.split(",")
-    cells = len(names) * seeds
+    cells = len(poolers.split(",")) * seeds
     same = [f"dataset.max_examples={examples}", f"trainer.max_epochs={epochs}", *overrides]
     ends: dict[str, list[Predictions]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -62,8 +61,9 @@ def measure(
 
         def sweep(name: str, cache: str, size: Sequence[str] = ()) -> Variant:
             def run() -> None:
-                given = [*same, f"output_dir={next(folders)}", f"cache={cache}", *size]
-                ends[name] = [read_predictions(cell) for cell in train_sweep(given, names, seeds)]
+                place = [f"output_dir={next(folders)}", f"cache={cache}"]
+                given = [*same, f"pooler={poolers}", *place, *size]
+                ends[name] = [read_predictions(cell) for cell in train_sweep(given, seeds)]
 
             return timed(run)
 

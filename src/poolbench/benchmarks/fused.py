@@ -1,22 +1,31 @@
 """Cells of one sweep that differ in the seed: trained together, or one after another.
 
-Together, a step takes one batch of every cell, adds up their losses, and has one backward pass and
-one fused optimiser for all. Both ways train the same batches from the same weights in a bare loop,
-so this is the most that training cells together could save, before any of it is spent on keeping
-their stopping, checkpoints and records apart.
+Where their seeds share a loop (``together.py``) whole sweeps are timed, from stored states to
+records. Where they do not, a bare loop says why: in each step it takes one batch of every cell,
+adds up their losses, and has one backward pass and one optimiser for all, which is the most that
+training such cells together could save.
 """
 
 import argparse
 import tempfile
+import time
+from collections.abc import Callable
+from itertools import count
 
 import torch
+from omegaconf import DictConfig
 
-from poolbench.benchmarks.cells import asked
+from poolbench.benchmarks.cells import asked, train_sweep
 from poolbench.benchmarks.loop import bare_loop
 from poolbench.benchmarks.outcome import Claim, Outcome
 from poolbench.benchmarks.rounds import interleave, ratio
+from poolbench.prepare import model_of, prepare
+from poolbench.results.record import read_record
+from poolbench.together import fusable, stackable
 
 TOGETHER, SERIAL = "together", "one after another"
+Way = Callable[[], tuple[float, list[float]]]
+"""Runs once: seconds, and the last training loss of each cell."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(overrides: list[str], rounds: int, seeds: int, epochs: int, examples: int) -> Outcome:
-    """Seconds for a step of all cells, data loading included.
+    """Seconds of a sweep; of a step of all its cells in a bare loop where they share none.
 
     Args:
         overrides: of every cell: pooler, head, dataset, encoder.
@@ -40,22 +49,21 @@ def measure(overrides: list[str], rounds: int, seeds: int, epochs: int, examples
     with tempfile.TemporaryDirectory() as folder:
         same = [f"dataset.max_examples={examples}", f"trainer.max_epochs={epochs}", "trainer=cpu"]
         same += [*overrides, f"output_dir={folder}"]
-        cells = [asked([*same, f"seed={seed}"]) for seed in range(seeds)]
+        cell = asked(same)
+        ways = _sweeps(same, seeds) if _share_a_loop(cell.cfg) else _bare_loops(same, seeds)
 
-        def together() -> float:
-            seconds, losses[TOGETHER] = bare_loop([cell.cfg for cell in cells])
-            return seconds
+        def kept(name: str) -> Callable[[], float]:
+            def run() -> float:
+                seconds, losses[name] = ways[name]()
+                return seconds
 
-        def serial() -> float:
-            alone = [bare_loop([cell.cfg]) for cell in cells]
-            losses[SERIAL] = [loss for _, (loss,) in alone]
-            return sum(seconds for seconds, _ in alone)
+            return run
 
-        seconds = interleave({TOGETHER: together, SERIAL: serial}, rounds)
+        seconds = interleave({name: kept(name) for name in ways}, rounds)
     apart = max(abs(a - b) for a, b in zip(losses[TOGETHER], losses[SERIAL], strict=True))
     return Outcome(
         "fused",
-        {"pooler": cells[0].choices["pooler"], "cells": seeds, "threads": torch.get_num_threads()},
+        {"pooler": cell.choices["pooler"], "cells": seeds, "threads": torch.get_num_threads()},
         TOGETHER,
         seconds,
         claims=[
@@ -63,3 +71,29 @@ def measure(overrides: list[str], rounds: int, seeds: int, epochs: int, examples
             Claim("training losses apart", apart, 1e-4, at_most=True),
         ],
     )
+
+
+def _share_a_loop(cfg: DictConfig) -> bool:
+    return fusable(cfg) and stackable(model_of(cfg, prepare(cfg)))
+
+
+def _sweeps(same: list[str], seeds: int) -> dict[str, Way]:
+    studies = (f"study=round{number}" for number in count())
+
+    def run(fused: str) -> tuple[float, list[float]]:
+        given, started = [*same, next(studies), f"fused={fused}"], time.perf_counter()
+        folders = train_sweep(given, seeds)
+        seconds = time.perf_counter() - started
+        return seconds, [read_record(folder)["metrics"]["train/loss"] for folder in folders]
+
+    return {TOGETHER: lambda: run("true"), SERIAL: lambda: run("false")}
+
+
+def _bare_loops(same: list[str], seeds: int) -> dict[str, Way]:
+    cfgs = [asked([*same, f"seed={seed}"]).cfg for seed in range(seeds)]
+
+    def serial() -> tuple[float, list[float]]:
+        seconds, losses = zip(*(bare_loop([cfg]) for cfg in cfgs), strict=True)
+        return sum(seconds), [loss for (loss,) in losses]
+
+    return {TOGETHER: lambda: bare_loop(cfgs), SERIAL: serial}

@@ -53,8 +53,8 @@ def measure(overrides: list[str], rounds: int, axis: str) -> Outcome:
 
         def sweep(given: Sequence[str], poolers: int, seeds: int) -> Variant:
             def run() -> None:
-                same = [*given, "trainer.max_epochs=3", f"output_dir={next(folders)}", *overrides]
-                train_sweep(same, POOLERS[:poolers], seeds)
+                grid = [f"pooler={','.join(POOLERS[:poolers])}", f"output_dir={next(folders)}"]
+                train_sweep([*given, "trainer.max_epochs=3", *grid, *overrides], seeds)
 
             return timed(run)
 

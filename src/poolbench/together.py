@@ -1,0 +1,239 @@
+"""Seeds of one cell trained in one loop, where nothing but a linear head learns.
+
+Pooled vectors never change. A step of such a cell is one small product and, around it, half a
+millisecond of everything else. Here the heads of all its seeds are stacked: one product, one
+backward pass and one optimiser for all of them. Each seed is a cell like any other all the same,
+with its own validation, early stopping, checkpoints, logs and record: its module only takes every
+epoch from here.
+"""
+
+import hashlib
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.nn import functional
+
+from poolbench import kernels
+from poolbench.cell import Cell
+from poolbench.data.batch import Batch
+from poolbench.data.datamodule import CorpusDataModule, ShuffledBatches
+from poolbench.model import LinearHead, PooledClassifier
+from poolbench.module import Classification, optimisation
+from poolbench.prepare import Prepared, model_of
+from poolbench.throughput import WARM_UP, Throughput
+
+BY_ELEMENT = ("torch.optim.Adam", "torch.optim.AdamW")
+"""Optimisers that treat each number alone, so that stacking changes nothing."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch left of one seed."""
+
+    head: dict[str, Tensor]
+    loss_sum: Tensor
+    order: "hashlib._Hash"
+    step_ms: list[float]
+    examples: int
+    tokens: int
+    positions: int
+
+
+class SharedLoop:
+    """Trains the heads of some seeds side by side, an epoch at a time, when one of them asks.
+
+    Args:
+        cfgs: cells that differ in their seed alone: ``fusable``, and their models ``stackable``.
+        prepared: their data and encoder.
+    """
+
+    def __init__(self, cfgs: Sequence[DictConfig], prepared: Prepared) -> None:
+        cfg, self.corpus = cfgs[0], prepared.corpus
+        models = [model_of(each, prepared) for each in cfgs]
+        assert models[0].vectors is not None
+        self.vectors = models[0].vectors
+        self.orders = {each.seed: _order(each, prepared) for each in cfgs}
+        heads = [model.head.state_dict() for model in models]
+        self.stacked = {
+            name: torch.stack([head[name] for head in heads]).requires_grad_() for name in heads[0]
+        }
+        steps = cfg.trainer.max_epochs * len(self.orders[cfg.seed])
+        groups = [{"params": list(self.stacked.values()), "lr": cfg.optimizer.lr}]
+        self.optimizer, self.schedule = optimisation(cfg.optimizer, groups, steps)
+        self.past: list[dict[int, Epoch]] = []
+
+    def epoch(self, number: int, seed: int) -> Epoch:
+        """What is left of one epoch, which is trained if it was not yet."""
+        while len(self.past) <= number:
+            self.past.append(self._next())
+        return self.past[number][seed]
+
+    def _next(self) -> dict[int, Epoch]:
+        for order in self.orders.values():
+            order.set_epoch(len(self.past))
+        hashes = [hashlib.sha256() for _ in self.orders]
+        loss_sums = torch.zeros(len(self.orders))
+        counts = torch.zeros(len(self.orders), 3, dtype=torch.long)
+        step_ms = []
+        skipped = WARM_UP if not self.past else 0
+        started = time.perf_counter()
+        with kernels.chosen():
+            for number, batches in enumerate(zip(*self.orders.values(), strict=True)):
+                rows = torch.stack(batches)  # (seeds, B)
+                losses = self._step(rows)
+                loss_sums += losses * rows.shape[1]
+                for hashed, batch in zip(hashes, batches, strict=True):
+                    hashed.update(batch.numpy().tobytes())
+                ended = time.perf_counter()
+                if number >= skipped:
+                    step_ms.append(1e3 * (ended - started))
+                    counts += self._counted(rows)
+                started = time.perf_counter()
+        return {
+            seed: Epoch(
+                {name: values[i].detach().clone() for name, values in self.stacked.items()},
+                loss_sums[i],
+                hashes[i],
+                step_ms,
+                *counts[i].tolist(),
+            )
+            for i, seed in enumerate(self.orders)
+        }
+
+    def _step(self, rows: Tensor) -> Tensor:
+        """The losses of all seeds on their batches."""
+        weight, bias = self.stacked["classify.weight"], self.stacked["classify.bias"]
+        logits = torch.baddbmm(bias.unsqueeze(1), self.vectors[rows], weight.transpose(1, 2))
+        labels = self.corpus.labels[rows]
+        each = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+        losses = each.view(rows.shape).mean(dim=1)
+        self.optimizer.zero_grad()
+        losses.sum().backward()  # no seed's loss depends on another's head
+        self.optimizer.step()
+        self.schedule.step()
+        return losses.detach()
+
+    def _counted(self, rows: Tensor) -> Tensor:
+        """(seeds, 3): examples, real tokens, and positions of the batches they would make."""
+        lengths = self.corpus.lengths[rows]
+        examples = torch.full((len(rows),), rows.shape[1])
+        return torch.stack([examples, lengths.sum(1), rows.shape[1] * lengths.amax(1)], dim=1)
+
+
+class Follower(Classification):
+    """A cell whose epochs come from a shared loop; everything after an epoch is its own."""
+
+    def __init__(
+        self, model: PooledClassifier, optimizer: DictConfig, seed: int, loop: SharedLoop
+    ) -> None:
+        super().__init__(model, optimizer, seed)
+        self.loop = loop
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """One for each epoch."""
+        self.trained = self.loop.epoch(self.current_epoch, self.seed)
+        self.model.head.load_state_dict(self.trained.head)
+        self.loss_sum, self.order = self.trained.loss_sum, self.trained.order
+        self.examples = len(self.loop.corpus.splits["train"])
+        # Where this epoch stands in charts; Lightning adds this step when it is over.
+        steps = (self.current_epoch + 1) * len(self.loop.orders[self.seed])
+        self.trainer.fit_loop.epoch_loop._batches_that_stepped = steps - 1
+        return torch.stack([p.sum() for p in self.model.head.parameters()]).sum() * 0.0
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        # Lightning counts the steps of an optimiser, and saves nothing where there are none.
+        return torch.optim.SGD(self.model.head.parameters(), lr=0.0)
+
+
+class SharedClock(Throughput):
+    """The clock of a follower: the steps of the loop, which it shared with the other seeds."""
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Its one step is none."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(module, Follower)
+        self.step_ms += module.trained.step_ms
+        self.samples += module.trained.examples
+        self.tokens += module.trained.tokens
+        self.positions += module.trained.positions
+
+    def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Nothing is left to read."""
+
+
+def fusable(cfg: DictConfig) -> bool:
+    """May the seeds of this cell share a loop, as far as its configuration says?"""
+    trainer = cfg.trainer
+    plainly = (
+        trainer.devices == trainer.num_nodes == trainer.accumulate_grad_batches == 1
+        and trainer.precision in ("auto", "32-true")
+        and trainer.gradient_clip_val is None
+        and trainer.limit_train_batches is None
+        and trainer.profiler is None
+    )
+    on_cpu = trainer.accelerator == "cpu" or not torch.cuda.is_available()
+    return bool(
+        cfg.fused
+        and plainly
+        and on_cpu
+        and cfg.encoder.tuning == "frozen"
+        and cfg.cache.enabled
+        and cfg.optimizer._target_ in BY_ELEMENT
+    )
+
+
+def stackable(model: PooledClassifier) -> bool:
+    """Does nothing but a linear head on pooled vectors learn?"""
+    return model.vectors is not None and isinstance(model.head, LinearHead)
+
+
+class Shared:
+    """The loops of a sweep.
+
+    Args:
+        waiting: configuration and identity of every cell that has no result yet.
+    """
+
+    def __init__(self, waiting: Sequence[tuple[DictConfig, Cell]]) -> None:
+        self.alike: dict[str, list[DictConfig]] = defaultdict(list)
+        for cfg, cell in waiting:
+            if fusable(cfg):
+                self.alike[cell.variant].append(cfg)
+        self.loops: dict[str, SharedLoop | None] = {}
+        self.served: dict[str, set[int]] = defaultdict(set)
+
+    def of(self, cfg: DictConfig, cell: Cell, prepared: Prepared) -> SharedLoop | None:
+        """The loop that a cell shares with its other seeds; None where it trains alone."""
+        variant, alike = cell.variant, self.alike[cell.variant]
+        if len(alike) < 2:
+            return None
+        if variant not in self.loops:
+            together = stackable(model_of(cfg, prepared))
+            self.loops[variant] = SharedLoop(alike, prepared) if together else None
+        self.served[variant].add(cfg.seed)
+        last = len(self.served[variant]) == len(alike)
+        return self.loops.pop(variant) if last else self.loops[variant]
+
+
+def _order(cfg: DictConfig, prepared: Prepared) -> ShuffledBatches:
+    encoder = prepared.encoder
+    data = CorpusDataModule(
+        prepared.corpus,
+        cfg.batch_size,
+        cfg.seed,
+        encoder.padding_side,
+        encoder.pad_id,
+        grouped=cfg.batching == "grouped",
+    )
+    order = data.train_dataloader().sampler
+    assert isinstance(order, ShuffledBatches)
+    return order

@@ -12,9 +12,10 @@ from omegaconf import OmegaConf
 
 from poolbench.checkpoints import intact
 from poolbench.command import check_command
+from poolbench.prepare import prepare
 from poolbench.results.record import read_predictions, read_record
 from poolbench.sweep import plan, run_all
-from poolbench.together import fusable
+from poolbench.together import Shared, fusable
 
 SMALL = (
     "encoder=scratch",
@@ -79,8 +80,8 @@ def test_a_record_differs_in_its_timings_and_in_who_was_with_it(
         assert together.name == alone.name
         assert a.keys() == b.keys()
         assert a["metrics"].keys() == b["metrics"].keys()
-        assert a["trained_with_seeds"] == [s for s in range(SEEDS) if s != a["cell"]["seed"]]
-        assert b["trained_with_seeds"] == []
+        assert a["shared_loop"] == list(range(SEEDS))
+        assert b["shared_loop"] is None
         for counted in ("perf/padding_ratio", "best/epoch", "test/accuracy"):
             assert a["metrics"][counted] == pytest.approx(b["metrics"][counted])
 
@@ -117,7 +118,7 @@ def test_a_seed_that_diverges_takes_no_other_with_it(
     def spoil_the_second(self: Any, *args: Any) -> None:
         started(self, *args)
         with torch.no_grad():
-            self.stacked["classify.weight"][1] = float("nan")
+            self.heads[1].classify.weight.fill_(float("nan"))
 
     monkeypatch.setattr(together.SharedLoop, "__init__", spoil_the_second)
     folders = sweep(tmp_path, "pooler=mean")
@@ -145,14 +146,27 @@ def test_what_learns_more_or_steps_otherwise_trains_alone(
     overrides: list[str], tmp_path: Path
 ) -> None:
     for folder in sweep(tmp_path, *overrides, "trainer.max_epochs=1", seeds=2):
-        assert read_record(folder)["trained_with_seeds"] == []
+        assert read_record(folder)["shared_loop"] is None
 
 
-def test_finished_seeds_are_not_trained_again(tmp_path: Path) -> None:
-    sweep(tmp_path, "pooler=mean", "trainer.max_epochs=1", seeds=2)
-    folders = sweep(tmp_path, "pooler=mean", "trainer.max_epochs=1", seeds=4)
-    with_whom = [read_record(folder)["trained_with_seeds"] for folder in folders]
-    assert with_whom == [[1], [0], [3], [2]]
+def test_the_same_command_again_ends_with_the_same_bits(tmp_path: Path) -> None:
+    folders = sweep(tmp_path, "pooler=mean")
+    before = [read_predictions(folder).logits for folder in folders]
+    for lost in (folders[0], folders[2]):
+        (lost / "record.json").unlink()
+    sweep(tmp_path, "pooler=mean")
+    for folder, logits in zip(folders, before, strict=True):
+        assert np.array_equal(read_predictions(folder).logits, logits)
+
+
+def test_a_loop_is_forgotten_after_its_last_cell(tmp_path: Path) -> None:
+    given = [*SMALL, f"output_dir={tmp_path}", "pooler=mean", "seed=0,1"]
+    planned = plan(check_command(given, multirun=True))
+    cells = [(p.asked.cfg, p.cell) for p in planned]
+    shared = Shared(cells, {planned[0].cell.variant: 2})
+    first, second = (shared.of(cfg, cell, prepare(cfg)) for cfg, cell in cells)
+    assert first is second
+    assert not shared.loops
 
 
 @pytest.mark.parametrize(

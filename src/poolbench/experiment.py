@@ -45,7 +45,7 @@ def run_cell(
         cfg: its configuration.
         cell: its identity.
         prepared: its data and encoder.
-        loop: that trains it together with its other seeds; None: it trains alone.
+        loop: that trains it, with or without other seeds; None: Lightning's own loop does.
 
     Returns:
         Its record, written; None in the helper processes of a distributed run.
@@ -67,7 +67,7 @@ def run_cell(
         "cell": cell.names,
         "config": settings,
         "trained_on": module.model.trains_on,
-        "trained_with_seeds": sorted(set(loop.orders) - {cfg.seed}) if loop else [],
+        "shared_loop": list(loop.orders) if loop else None,  # the seeds in it
         "batching": _batching(cfg, module.model),
         "metrics": metrics,
         "history": module.history,

@@ -16,7 +16,7 @@ from poolbench.encoders.states import encode_once, states_file, states_size
 from poolbench.experiment import run_cell
 from poolbench.prepare import Prepared, encoder_as_run, model_of, prepare
 from poolbench.sweep import Planned, finished
-from poolbench.together import fusable, stackable
+from poolbench.together import Shared, fusable, stackable
 
 # Examples of a sample: enough steps to time, few enough to wait for.
 SAMPLE = {"frozen": 640, "full": 128}
@@ -136,7 +136,8 @@ def _timed(cfg: DictConfig, p: Planned, prepared: Prepared, epochs: int) -> tupl
     cfg.trainer.max_epochs = cfg.patience = epochs
     cell = identify(cfg, p.asked.choices, prepared.digests)
     started = time.perf_counter()
-    record = run_cell(cfg, cell, prepared)
+    loop = Shared([(cfg, cell)], waiting={}).of(cfg, cell, prepared)
+    record = run_cell(cfg, cell, prepared, loop)
     assert record is not None
     return time.perf_counter() - started, record["metrics"]["perf/peak_memory_mb"] / 1e3
 

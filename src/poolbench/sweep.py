@@ -2,6 +2,7 @@
 
 import logging
 import traceback
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,7 @@ def declare_all(planned: Sequence[Planned]) -> None:
 def run_all(planned: Sequence[Planned]) -> None:
     """Run the cells in this process; those that another process is at come last."""
     progress = Progress(len(planned))
-    shared = Shared([(p.asked.cfg, p.cell) for p in planned if not finished(p.cell)])
+    shared = _shared(planned)
     elsewhere = []
     for p in planned:
         with progress.running(p.cell):
@@ -98,7 +99,7 @@ def run_one(p: Planned, shared: Shared | None = None, wait: bool = True) -> dict
 
     Args:
         p: the cell.
-        shared: the loops that it may take part in.
+        shared: the loops of the command; None: it is the command's only cell.
         wait: for another process that is at it.
 
     Returns:
@@ -112,12 +113,17 @@ def run_one(p: Planned, shared: Shared | None = None, wait: bool = True) -> dict
             return record
         try:
             cfg, prepared = p.asked.cfg, prepare(p.asked.cfg)
-            loop = shared.of(cfg, p.cell, prepared) if shared else None
+            loop = (shared or _shared([p])).of(cfg, p.cell, prepared)
             return run_cell(cfg, p.cell, prepared, loop)
         except Interrupted:
             raise
         except (Exception, SystemExit) as error:
             return _failed(p, error)
+
+
+def _shared(planned: Sequence[Planned]) -> Shared:
+    waiting = Counter(p.cell.variant for p in planned if not finished(p.cell))
+    return Shared([(p.asked.cfg, p.cell) for p in planned], waiting)
 
 
 def run_helper(p: Planned) -> None:

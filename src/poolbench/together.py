@@ -1,8 +1,8 @@
 """Seeds of one cell trained in one loop, where nothing but a linear head learns.
 
-Pooled vectors never change. A step of such a cell is one small product and, around it, half a
-millisecond of everything else. Here the heads of all its seeds are stacked: one product, one
-backward pass and one optimiser for all of them. Each seed is a cell like any other all the same,
+Pooled vectors never change. A step of such a cell is one small product and, around it, nearly a
+millisecond of everything else. Here a step takes the heads of all seeds at once: stacked for one
+product, with one backward pass and one optimiser. Each seed is a cell like any other all the same,
 with its own validation, early stopping, checkpoints, logs and record: its module only takes every
 epoch from here.
 """
@@ -10,7 +10,7 @@ epoch from here.
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +29,6 @@ from poolbench.model import LinearHead, PooledClassifier
 from poolbench.module import Classification, optimisation
 from poolbench.prepare import Prepared, model_of
 from poolbench.throughput import WARM_UP, Throughput
-
-BY_ELEMENT = ("torch.optim.Adam", "torch.optim.AdamW")
-"""Optimisers that treat each number alone, so that stacking changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +57,12 @@ class SharedLoop:
         models = [model_of(each, prepared) for each in cfgs]
         assert models[0].vectors is not None
         self.vectors = models[0].vectors
+        self.heads = [model.head for model in models]
         self.orders = {each.seed: _order(each, prepared) for each in cfgs}
-        heads = [model.head.state_dict() for model in models]
-        self.stacked = {
-            name: torch.stack([head[name] for head in heads]).requires_grad_() for name in heads[0]
-        }
         steps = cfg.trainer.max_epochs * len(self.orders[cfg.seed])
-        groups = [{"params": list(self.stacked.values()), "lr": cfg.optimizer.lr}]
+        # Each in a tensor of its own: the last digits of an update depend on where a number stands.
+        rest = [parameter for head in self.heads for parameter in head.parameters()]
+        groups = [{"params": rest, "lr": cfg.optimizer.lr}]
         self.optimizer, self.schedule = optimisation(cfg.optimizer, groups, steps)
         self.past: list[dict[int, Epoch]] = []
 
@@ -99,7 +95,7 @@ class SharedLoop:
                 started = time.perf_counter()
         return {
             seed: Epoch(
-                {name: values[i].detach().clone() for name, values in self.stacked.items()},
+                {name: value.clone() for name, value in self.heads[i].state_dict().items()},
                 loss_sums[i],
                 hashes[i],
                 step_ms,
@@ -110,8 +106,11 @@ class SharedLoop:
 
     def _step(self, rows: Tensor) -> Tensor:
         """The losses of all seeds on their batches."""
-        weight, bias = self.stacked["classify.weight"], self.stacked["classify.bias"]
-        logits = torch.baddbmm(bias.unsqueeze(1), self.vectors[rows], weight.transpose(1, 2))
+        weights, biases = (
+            torch.stack(each)
+            for each in zip(*(head.parameters() for head in self.heads), strict=True)
+        )
+        logits = torch.baddbmm(biases.unsqueeze(1), self.vectors[rows], weights.transpose(1, 2))
         labels = self.corpus.labels[rows]
         each = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
         losses = each.view(rows.shape).mean(dim=1)
@@ -182,12 +181,7 @@ def fusable(cfg: DictConfig) -> bool:
     )
     on_cpu = trainer.accelerator == "cpu" or not torch.cuda.is_available()
     return bool(
-        cfg.fused
-        and plainly
-        and on_cpu
-        and cfg.encoder.tuning == "frozen"
-        and cfg.cache.enabled
-        and cfg.optimizer._target_ in BY_ELEMENT
+        cfg.fused and plainly and on_cpu and cfg.encoder.tuning == "frozen" and cfg.cache.enabled
     )
 
 
@@ -200,28 +194,31 @@ class Shared:
     """The loops of a sweep.
 
     Args:
-        waiting: configuration and identity of every cell that has no result yet.
+        cells: all that a command asks for, finished ones too: the same command again then computes
+            the same products, and ends with the same last digits, wherever it was cut short.
+        waiting: how many of each variant have no result yet: a loop is forgotten after the last.
     """
 
-    def __init__(self, waiting: Sequence[tuple[DictConfig, Cell]]) -> None:
+    def __init__(
+        self, cells: Sequence[tuple[DictConfig, Cell]], waiting: Mapping[str, int]
+    ) -> None:
         self.alike: dict[str, list[DictConfig]] = defaultdict(list)
-        for cfg, cell in waiting:
+        for cfg, cell in cells:
             if fusable(cfg):
                 self.alike[cell.variant].append(cfg)
+        self.waiting = dict(waiting)
         self.loops: dict[str, SharedLoop | None] = {}
-        self.served: dict[str, set[int]] = defaultdict(set)
 
     def of(self, cfg: DictConfig, cell: Cell, prepared: Prepared) -> SharedLoop | None:
-        """The loop that a cell shares with its other seeds; None where it trains alone."""
+        """The loop that a cell shares with its other seeds; None where it is to train alone."""
         variant, alike = cell.variant, self.alike[cell.variant]
-        if len(alike) < 2:
+        if not alike:
             return None
         if variant not in self.loops:
             together = stackable(model_of(cfg, prepared))
             self.loops[variant] = SharedLoop(alike, prepared) if together else None
-        self.served[variant].add(cfg.seed)
-        last = len(self.served[variant]) == len(alike)
-        return self.loops.pop(variant) if last else self.loops[variant]
+        self.waiting[variant] = self.waiting.get(variant, 1) - 1
+        return self.loops[variant] if self.waiting[variant] > 0 else self.loops.pop(variant)
 
 
 def _order(cfg: DictConfig, prepared: Prepared) -> ShuffledBatches:

@@ -1,5 +1,6 @@
 """The cells that a benchmark measures, from the same configuration files as ``train.py``."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ def train_sweep(overrides: Sequence[str], seeds: int) -> list[Path]:
 
 def _train(cells: list[Asked]) -> list[Path]:
     planned = plan(cells)
-    shared = Shared([(one.asked.cfg, one.cell) for one in planned])
+    waiting = Counter(one.cell.variant for one in planned)
+    shared = Shared([(one.asked.cfg, one.cell) for one in planned], waiting)
     for one in planned:
         cfg, prepared = one.asked.cfg, prepare(one.asked.cfg)
         run_cell(cfg, one.cell, prepared, shared.of(cfg, one.cell, prepared))

@@ -21,12 +21,11 @@ from poolbench.cell import Cell
 from poolbench.certificate import certificate
 from poolbench.checkpoints import MONITOR
 from poolbench.data.corpus import Corpus
-from poolbench.data.datamodule import CorpusDataModule
 from poolbench.encoders.base import Encoder
 from poolbench.files import replacing
 from poolbench.model import PooledClassifier
 from poolbench.module import Classification
-from poolbench.prepare import Prepared, model_of, plain, trainer_options
+from poolbench.prepare import Prepared, batches_of, model_of, plain, trainer_options
 from poolbench.redaction import redacted
 from poolbench.results.record import Predictions, write_record
 from poolbench.throughput import Throughput
@@ -124,16 +123,7 @@ def _fit_and_test(
         if loop
         else Classification(model, cfg.optimizer, cfg.seed)
     )
-    data = CorpusDataModule(
-        prepared.corpus,
-        cfg.batch_size,
-        cfg.seed,
-        encoder.padding_side,
-        encoder.pad_id,
-        pieces,
-        encoder.unpooled_ids(cfg.pooled_tokens),
-        grouped=cfg.batching == "grouped",
-    )
+    data = batches_of(cfg, prepared, pieces)
     clock = SharedClock() if loop else Throughput(encoder.computed)
     folder = cell.folder / "checkpoints"
     best = checkpoints.keep_best(folder)

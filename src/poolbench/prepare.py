@@ -13,6 +13,7 @@ from torch import Tensor
 from poolbench.assembly import Parts, assemble, layers_read
 from poolbench.build import build
 from poolbench.data.corpus import Corpus, tokenise
+from poolbench.data.datamodule import CorpusDataModule
 from poolbench.encoders.base import Encoder
 from poolbench.encoders.states import encode_once
 from poolbench.model import PooledClassifier
@@ -98,6 +99,21 @@ def model_of(cfg: DictConfig, prepared: Prepared) -> PooledClassifier:
     if cfg.trainer.compile:
         model.encoder.compile(mode=cfg.trainer.compile)
     return model
+
+
+def batches_of(cfg: DictConfig, prepared: Prepared, pieces: int = 1) -> CorpusDataModule:
+    """The batches of a cell; each training batch comes in so many pieces."""
+    encoder = prepared.encoder
+    return CorpusDataModule(
+        prepared.corpus,
+        cfg.batch_size,
+        cfg.seed,
+        encoder.padding_side,
+        encoder.pad_id,
+        pieces,
+        encoder.unpooled_ids(cfg.pooled_tokens),
+        grouped=cfg.batching == "grouped",
+    )
 
 
 def encoder_as_run(cfg: DictConfig, prepared: Prepared) -> Encoder:

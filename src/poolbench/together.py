@@ -24,10 +24,10 @@ from torch.nn import functional
 from poolbench import kernels
 from poolbench.cell import Cell
 from poolbench.data.batch import Batch
-from poolbench.data.datamodule import CorpusDataModule, ShuffledBatches
+from poolbench.data.datamodule import ShuffledBatches
 from poolbench.model import LinearHead, PooledClassifier
 from poolbench.module import Classification, optimisation
-from poolbench.prepare import Prepared, model_of
+from poolbench.prepare import Prepared, batches_of, model_of
 from poolbench.throughput import WARM_UP, Throughput
 
 
@@ -222,15 +222,6 @@ class Shared:
 
 
 def _order(cfg: DictConfig, prepared: Prepared) -> ShuffledBatches:
-    encoder = prepared.encoder
-    data = CorpusDataModule(
-        prepared.corpus,
-        cfg.batch_size,
-        cfg.seed,
-        encoder.padding_side,
-        encoder.pad_id,
-        grouped=cfg.batching == "grouped",
-    )
-    order = data.train_dataloader().sampler
+    order = batches_of(cfg, prepared).train_dataloader().sampler
     assert isinstance(order, ShuffledBatches)
     return order

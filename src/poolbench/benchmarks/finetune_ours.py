@@ -19,12 +19,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from poolbench import kernels
 from poolbench.benchmarks.trainings import Training
 from poolbench.data.batch import make_batch
-from poolbench.data.datamodule import CorpusDataModule
 from poolbench.dropout import drop
 from poolbench.encoders.pretrained import PretrainedEncoder
 from poolbench.model import PooledClassifier
 from poolbench.module import Classification
-from poolbench.prepare import Prepared, model_of, trainer_options
+from poolbench.prepare import Prepared, batches_of, model_of, trainer_options
 from poolbench.throughput import Throughput
 
 FUSED_ATTENTION = (SDPBackend.FLASH_ATTENTION, SDPBackend.MATH)
@@ -114,9 +113,7 @@ def _ready(
         encoder.model.set_attn_implementation("eager")
     model.train(way.dropout)
     module = Classification(model, cfg.optimizer, cfg.seed)
-    data = CorpusDataModule(
-        prepared.corpus, cfg.batch_size, cfg.seed, encoder.padding_side, encoder.pad_id
-    )
+    data = batches_of(cfg, prepared)
     callbacks: list[pl.Callback] = [Throughput(encoder.computed)]
     if not way.fused:
         callbacks.append(_NotFused())

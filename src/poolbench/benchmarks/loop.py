@@ -29,9 +29,9 @@ from poolbench.benchmarks.cells import asked, train_cell
 from poolbench.benchmarks.outcome import Claim, Outcome
 from poolbench.benchmarks.rounds import difference, interleave
 from poolbench.data.batch import Batch
-from poolbench.data.datamodule import CorpusDataModule, PaddedBatches, ShuffledBatches
+from poolbench.data.datamodule import PaddedBatches, ShuffledBatches
 from poolbench.model import PooledClassifier
-from poolbench.prepare import model_of, prepare
+from poolbench.prepare import batches_of, model_of, prepare
 from poolbench.throughput import WARM_UP
 
 BARE = "bare loop"
@@ -111,10 +111,8 @@ class Bare:
     def of(cls, cfg: DictConfig) -> "Bare":
         """The same weights and batches as the cell's."""
         prepared = prepare(cfg)
-        model, corpus = model_of(cfg, prepared), prepared.corpus
-        side, pad = model.encoder.padding_side, model.encoder.pad_id
-        data = CorpusDataModule(corpus, cfg.batch_size, cfg.seed, side, pad)
-        return cls(model, data.train_dataloader(), len(corpus.splits["train"]))
+        batches = batches_of(cfg, prepared).train_dataloader()
+        return cls(model_of(cfg, prepared), batches, len(prepared.corpus.splits["train"]))
 
     def batches(self, epoch: int) -> Iterable[Batch]:
         """Those of one epoch."""

@@ -12,6 +12,7 @@ from poolbench.errors import BadInput, Interrupted
 from poolbench.module import Classification
 from poolbench.results.manifest import read_manifest
 from poolbench.results.record import read_predictions, read_record
+from poolbench.together import Follower
 from tests.conftest import SMALL
 
 BASE = [*SMALL, "encoder=scratch", "encoder.layers=1", "encoder.max_length=32"]
@@ -33,14 +34,17 @@ def scores(cells: list[sweep.Planned]) -> list[np.ndarray]:
 
 def break_training(monkeypatch, pooler: str, error: BaseException, at: int = 0) -> None:
     """Cells with this pooler raise in step ``at`` of their training."""
-    original = Classification.training_step
 
-    def step(self, batch, index):
-        if type(self.model.pooler).__name__ == pooler and self.global_step == at:
-            raise error
-        return original(self, batch, index)
+    def broken(original):
+        def step(self, batch, index):
+            if type(self.model.pooler).__name__ == pooler and self.global_step == at:
+                raise error
+            return original(self, batch, index)
 
-    monkeypatch.setattr(Classification, "training_step", step)
+        return step
+
+    for kind in (Classification, Follower):
+        monkeypatch.setattr(kind, "training_step", broken(kind.training_step))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("on purpose\nand more"), SystemExit(3)])
@@ -122,7 +126,7 @@ def test_an_interrupted_cell_goes_on_to_the_same_result(
 def test_a_cell_cut_short_after_it_decided_to_stop_does_not_train_on(
     tmp_path: Path, monkeypatch
 ) -> None:
-    overrides = ["trainer.max_epochs=9", "patience=1", "optimizer.lr=0.05"]
+    overrides = ["trainer.max_epochs=9", "patience=1", "optimizer.lr=0.05", "fused=false"]
     whole = planned(tmp_path, *overrides, "study=whole")
     assert run(whole) == 0
     cut = planned(tmp_path, *overrides, "study=cut")

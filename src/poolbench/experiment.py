@@ -132,7 +132,7 @@ def _fit_and_test(
     )
     callbacks = [clock, stopping, best]
     before = None
-    if not loop:  # which would be trained again in less time than it takes to go on
+    if not loop:  # whose epochs take a second or so: it starts again
         callbacks.append(checkpoints.keep_last_two(folder))
         before = checkpoints.last_intact(folder)
     trainer = _trainer(cfg, callbacks, tracker, pieces, steps=1 if loop else None)

@@ -16,7 +16,7 @@ def fill(
     hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"], value: float
 ) -> Float[Tensor, "B T D"]:
     """``hidden`` with ``value`` at every masked position."""
-    # masked_fill takes three times as long, for it copies everything first.
+    # masked_fill takes half as long again.
     return torch.where(mask.unsqueeze(-1), hidden, value)
 
 

@@ -15,6 +15,7 @@ from tests.results.trained import train_study
 from tests.results.written import ENDING, HOSTILE, hostile_study
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
 
 DESKTOP, PHONE = (1280, 900), (390, 800)
 
@@ -51,9 +52,13 @@ def show(
     chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     feature = {"name": "prefers-color-scheme", "value": scheme}
     chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    chromium.get("about:blank")
     for log in ("browser", "performance"):
         chromium.get_log(log)
     chromium.get(report.as_uri())
+    # On a busy machine ``get`` comes back while a page is still being read, or before it is.
+    there = f"return location.href === '{report.as_uri()}' && document.readyState === 'complete'"
+    WebDriverWait(chromium, 60).until(lambda _: chromium.execute_script(there))
     return chromium
 
 

@@ -75,6 +75,29 @@ def test_every_cell_of_a_grid_is_checked() -> None:
         check_command(["pooler=cls,mean", "seed=0,1,x"], multirun=True)
 
 
+@pytest.mark.parametrize(
+    "grid",
+    [
+        ["pooler=cls,mean", "seed=range(0,4)"],
+        ["seed=2,1", "pooler=conv", "encoder.max_length=64"],
+        ["dataset=presence", "dataset.max_examples=${seed}", "seed=300,400"],
+        ["seed=7", "seed=1,2"],
+        ["seed=1_0,2", "study=s${seed}"],
+    ],
+)
+def test_a_cell_of_a_grid_is_the_one_its_own_command_asks_for(grid: list[str]) -> None:
+    for cell in check_command(grid, multirun=True):
+        assert check_command(list(cell.overrides), multirun=False) == [cell]
+
+
+def test_seeds_are_not_composed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    composed = []
+    compose = command.compose
+    monkeypatch.setattr(command, "compose", lambda *a, **k: composed.append(a) or compose(*a, **k))
+    assert len(check_command(["pooler=cls,mean", "seed=range(0,20)"], multirun=True)) == 40
+    assert len(composed) <= 3  # the command itself, and each pooler
+
+
 @pytest.mark.parametrize("group", ["dataset", "encoder", "head", "optimizer", "trainer", "logger"])
 def test_every_file_of_a_group_can_be_chosen(group: str) -> None:
     needs = ["dataset.train=x.csv"], ["dataset.path=x"], ["encoder.name=x"], []

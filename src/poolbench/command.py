@@ -3,11 +3,12 @@
 Nothing heavy is imported here: a misspelt key is answered in a fraction of a second.
 """
 
+import copy
 import functools
 import re
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def check_command(overrides: Sequence[str], multirun: bool) -> list[Asked]:
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             try:
-                asked = [_check_cell(list(cell)) for cell in _grid(overrides, multirun)]
+                asked = _check_cells(_grid(overrides, multirun))
                 _check_grid(asked)
                 return asked
             except AssertionError as error:
@@ -136,6 +137,23 @@ def _check_grid(asked: Sequence[Asked]) -> None:
         if cell.overrides in seen:
             raise BadInput(f"the sweep names one cell twice: {' '.join(cell.overrides)}")
         seen.add(cell.overrides)
+
+
+def _check_cells(grid: Iterable[Sequence[str]]) -> list[Asked]:
+    asked: list[Asked] = []
+    composed: dict[tuple[str, ...], Asked] = {}
+    for overrides in grid:
+        # Hydra takes a tenth of a second for each: the seeds of a cell are composed once.
+        seeds = [o for o in overrides if re.fullmatch(r"seed=[0-9]+", o)]
+        others = tuple(o for o in overrides if o not in seeds)
+        if len(seeds) == 1 and others in composed:
+            cfg = copy.deepcopy(composed[others].cfg)
+            cfg.seed = int(seeds[0].removeprefix("seed="))
+            asked.append(replace(composed[others], cfg=cfg, overrides=tuple(overrides)))
+        else:
+            composed[others] = _check_cell(list(overrides))
+            asked.append(composed[others])
+    return asked
 
 
 def _check_cell(overrides: list[str]) -> Asked:

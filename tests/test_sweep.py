@@ -1,11 +1,13 @@
 """Sweeps: what fails stays alone, what is finished stays finished."""
 
+import re
 import time
 from pathlib import Path
 
 import pytest
 
 from poolbench import sweep
+from poolbench.closing import Progress
 from poolbench.command import check_command
 from poolbench.errors import BadInput
 from poolbench.module import Classification
@@ -168,10 +170,30 @@ def test_cells_that_share_data_and_encoder_stand_together(tmp_path: Path) -> Non
     assert [p.cell.encoder for p in cells] == ["scratch", "scratch", "minilm", "minilm"]
 
 
-def test_the_progress_lines_count(tmp_path: Path, capsys) -> None:
-    run(planned(tmp_path, "pooler=mean,max", "study=lines"))
+def test_the_progress_lines_count_and_say_what_is_left(tmp_path: Path, capsys) -> None:
+    run(planned(tmp_path, "pooler=mean,max", "seed=0,1", "study=lines"))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("[1/2] mean on rotten_tomatoes x scratch, seed 0: test accuracy")
-    assert lines[0].endswith("left")
-    assert lines[1].startswith("[2/2] max")
+    one = r" on rotten_tomatoes x scratch, seed (0|1): test accuracy 0\.\d{4}"
+    assert re.fullmatch(rf"\[1/4\] mean{one}, about \d+ s left, 2 cells not yet timed", lines[0])
+    assert re.fullmatch(rf"\[2/4\] mean{one}, 2 cells not yet timed", lines[1])
+    assert re.fullmatch(rf"\[3/4\] max{one}, about \d+ s left", lines[2])
+    assert re.fullmatch(rf"\[4/4\] max{one}", lines[3])
     assert lines[-1].strip() == f"report: python scripts/report.py {tmp_path / 'lines'}"
+
+
+def test_what_is_left_comes_from_cells_of_the_same_kind(tmp_path: Path, capsys) -> None:
+    """A sweep that goes on knows what its finished cells took, and guesses at no other pooler."""
+    cells = [p.cell for p in planned(tmp_path, "pooler=cls,conv", "seed=0,1,2")]
+    progress = Progress(cells)
+    took = [10.0, 20.0, 30.0, 600.0, 660.0]
+    for cell, wall in zip(cells, took, strict=False):
+        scores = {"metrics": {"test/accuracy": 0.5}, "seconds": {"wall": wall}}
+        progress.done(cell, {"status": "ok", **scores})
+    left = [line.partition("0.5000")[2] for line in capsys.readouterr().out.splitlines()]
+    assert left == [
+        ", about 20 s left, 3 cells not yet timed",
+        ", about 15 s left, 3 cells not yet timed",
+        ", 3 cells not yet timed",
+        ", about 20 min 00 s left",
+        ", about 10 min 30 s left",
+    ]

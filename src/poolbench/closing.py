@@ -2,10 +2,8 @@
 
 import statistics
 import sys
-import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from poolbench.cell import Cell
@@ -19,31 +17,35 @@ Row = tuple[Cell, Record | None]
 class Progress:
     """One line for each cell of a sweep, with what is left; silent for a single cell."""
 
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.records: list[dict[str, Any]] = []
-        self.seconds: list[float] = []
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self.total = len(cells)
+        self.ahead = list(cells)
+        self.records: list[Record] = []
+        self.seconds: dict[str, list[float]] = defaultdict(list)
 
-    @contextmanager
-    def running(self, cell: Cell) -> Iterator[None]:
-        """While a cell runs."""
+    def running(self, cell: Cell) -> None:
+        """A cell begins."""
         if self.total > 1 and sys.stdout.isatty():
             print(f"{self._count()} running {_name(cell)}", end="\r", flush=True)
-        self.started = time.perf_counter()
-        yield
 
-    def done(self, cell: Cell, record: dict[str, Any] | None) -> None:
-        """A cell has its record."""
-        if record is None:
-            return
+    def done(self, cell: Cell, record: Record) -> None:
+        """A cell has its record, of today or of an earlier command."""
         self.records.append(record)
-        took = time.perf_counter() - self.started
-        # A cell that was finished before takes milliseconds and says nothing about the rest.
-        self.seconds += [took] if took > 0.1 else []
+        self.ahead.remove(cell)
+        if "seconds" in record:
+            self.seconds[cell.variant].append(record["seconds"]["wall"])
         if self.total > 1:
-            left = self.total - len(self.records)
-            remaining = f", about {_clock(left * statistics.fmean(self.seconds or [0]))} left"
-            print(f"{self._count()} {_name(cell)}: {_outcome(record)}{remaining * bool(left)}")
+            print(f"{self._count()} {_name(cell)}: {_outcome(record)}{self._left()}")
+
+    def _left(self) -> str:
+        """Poolers take from a second to minutes: what has never run is counted, not guessed at."""
+        timed = [self.seconds[c.variant] for c in self.ahead if c.variant in self.seconds]
+        told = []
+        if timed:
+            told.append(f"about {_clock(sum(map(statistics.fmean, timed)))} left")
+        if len(timed) < len(self.ahead):
+            told.append(f"{len(self.ahead) - len(timed)} cells not yet timed")
+        return "".join(f", {part}" for part in told)
 
     def _count(self) -> str:
         failed = sum(record["status"] != "ok" for record in self.records)

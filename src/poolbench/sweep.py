@@ -78,19 +78,20 @@ def declare_all(planned: Sequence[Planned]) -> None:
 
 def run_all(planned: Sequence[Planned]) -> None:
     """Run the cells in this process; those that another process is at come last."""
-    progress = Progress(len(planned))
+    progress = Progress([p.cell for p in planned])
     shared = _shared(planned)
     elsewhere = []
     for p in planned:
-        with progress.running(p.cell):
-            record = run_one(p, shared, wait=False)
+        progress.running(p.cell)
+        record = run_one(p, shared, wait=False)
         if record is None:
             elsewhere.append(p)
         else:
             progress.done(p.cell, record)
     for p in elsewhere:
-        with progress.running(p.cell):
-            record = run_one(p, shared)
+        progress.running(p.cell)
+        record = run_one(p, shared)
+        assert record is not None
         progress.done(p.cell, record)
 
 

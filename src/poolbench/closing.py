@@ -40,12 +40,13 @@ class Progress:
     def _left(self) -> str:
         """Poolers take from a second to minutes: what has never run is counted, not guessed at."""
         timed = [self.seconds[c.variant] for c in self.ahead if c.variant in self.seconds]
-        told = []
+        untimed = len(self.ahead) - len(timed)
+        told = ""
         if timed:
-            told.append(f"about {_clock(sum(map(statistics.fmean, timed)))} left")
-        if len(timed) < len(self.ahead):
-            told.append(f"{len(self.ahead) - len(timed)} cells not yet timed")
-        return "".join(f", {part}" for part in told)
+            told += f", about {_clock(sum(map(statistics.fmean, timed)))} left"
+        if untimed:
+            told += f", {untimed} cell{'s' * (untimed > 1)} not yet timed"
+        return told
 
     def _count(self) -> str:
         failed = sum(record["status"] != "ok" for record in self.records)

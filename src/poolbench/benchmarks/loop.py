@@ -27,7 +27,7 @@ from transformers import get_scheduler
 from poolbench import kernels
 from poolbench.benchmarks.cells import asked, train_cell
 from poolbench.benchmarks.outcome import Claim, Outcome
-from poolbench.benchmarks.rounds import difference, interleave
+from poolbench.benchmarks.rounds import Variant, difference, interleave
 from poolbench.data.batch import Batch
 from poolbench.data.datamodule import PaddedBatches, ShuffledBatches
 from poolbench.model import PooledClassifier
@@ -69,15 +69,13 @@ def measure(overrides: list[str], rounds: int, epochs: int, examples: int) -> Ou
         ]
         studies = (f"study=round{number}" for number in count())
 
-        def lightning() -> float:
-            record, _ = train_cell([*cell, next(studies), "fused=false"])
-            losses[LIGHTNING] = record["metrics"]["train/loss"]
-            return _seconds_a_step(record)
+        def trained(name: str, *more: str) -> Variant:
+            def run() -> float:
+                record, _ = train_cell([*cell, next(studies), *more])
+                losses[name] = record["metrics"]["train/loss"]
+                return _seconds_a_step(record)
 
-        def shared() -> float:
-            record, _ = train_cell([*cell, next(studies)])
-            losses[SHARED] = record["metrics"]["train/loss"]
-            return _seconds_a_step(record)
+            return run
 
         def bare() -> float:
             seconds, (losses[BARE],) = bare_loop([asked(cell).cfg])
@@ -86,10 +84,11 @@ def measure(overrides: list[str], rounds: int, epochs: int, examples: int) -> Ou
         def minimal() -> float:
             return _least_of_lightning(asked(cell).cfg)
 
-        variants = {BARE: bare, LIGHTNING: lightning, MINIMAL: minimal}
+        alone = trained(LIGHTNING, "fused=false")
+        variants = {BARE: bare, LIGHTNING: alone, MINIMAL: minimal}
         cfg = asked(cell).cfg
         if fusable(cfg) and stackable(model_of(cfg, prepare(cfg))):
-            variants[SHARED] = shared
+            variants[SHARED] = trained(SHARED)
         seconds = interleave(variants, rounds)
     extra = {name: difference(seconds, name, BARE) for name in variants if name != BARE}
     apart = max(losses.values()) - min(losses.values())

@@ -79,7 +79,7 @@ def declare_all(planned: Sequence[Planned]) -> None:
 def run_all(planned: Sequence[Planned]) -> None:
     """Run the cells in this process; those that another process is at come last."""
     progress = Progress([p.cell for p in planned])
-    shared = _shared(planned)
+    shared = shared_loops(planned)
     elsewhere = []
     for p in planned:
         progress.running(p.cell)
@@ -90,9 +90,8 @@ def run_all(planned: Sequence[Planned]) -> None:
             progress.done(p.cell, record)
     for p in elsewhere:
         progress.running(p.cell)
-        record = run_one(p, shared)
-        assert record is not None
-        progress.done(p.cell, record)
+        if record := run_one(p, shared):
+            progress.done(p.cell, record)
 
 
 def run_one(p: Planned, shared: Shared | None = None, wait: bool = True) -> dict[str, Any] | None:
@@ -114,7 +113,7 @@ def run_one(p: Planned, shared: Shared | None = None, wait: bool = True) -> dict
             return record
         try:
             cfg, prepared = p.asked.cfg, prepare(p.asked.cfg)
-            loop = (shared or _shared([p])).of(cfg, p.cell, prepared)
+            loop = (shared or shared_loops([p])).of(cfg, p.cell, prepared)
             return run_cell(cfg, p.cell, prepared, loop)
         except Interrupted:
             raise
@@ -122,7 +121,8 @@ def run_one(p: Planned, shared: Shared | None = None, wait: bool = True) -> dict
             return _failed(p, error)
 
 
-def _shared(planned: Sequence[Planned]) -> Shared:
+def shared_loops(planned: Sequence[Planned]) -> Shared:
+    """The loops in which the cells of a command may train together."""
     waiting = Counter(p.cell.variant for p in planned if not finished(p.cell))
     return Shared([(p.asked.cfg, p.cell) for p in planned], waiting)
 

@@ -1,6 +1,5 @@
 """The cells that a benchmark measures, from the same configuration files as ``train.py``."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,7 @@ from poolbench.command import Asked, check_command
 from poolbench.experiment import run_cell
 from poolbench.prepare import prepare
 from poolbench.results.record import read_record
-from poolbench.sweep import plan
-from poolbench.together import Shared
+from poolbench.sweep import plan, shared_loops
 
 # The certificate of a pooler is measured once and is no part of a training.
 QUIET = ("logger=none", "trainer.enable_progress_bar=false", "certify=false")
@@ -45,8 +43,7 @@ def train_sweep(overrides: Sequence[str], seeds: int) -> list[Path]:
 
 def _train(cells: list[Asked]) -> list[Path]:
     planned = plan(cells)
-    waiting = Counter(one.cell.variant for one in planned)
-    shared = Shared([(one.asked.cfg, one.cell) for one in planned], waiting)
+    shared = shared_loops(planned)
     for one in planned:
         cfg, prepared = one.asked.cfg, prepare(one.asked.cfg)
         run_cell(cfg, one.cell, prepared, shared.of(cfg, one.cell, prepared))

@@ -1,1 +1,0 @@
-"""The comparison protocol tested on itself: on simulated poolers and on real records."""

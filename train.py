@@ -14,14 +14,14 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig, OmegaConf
 
-from poolbench.command import Asked, asked_by_hydra, check_command, help_text
-from poolbench.errors import BadInput, Interrupted
+from poolbench.core.errors import BadInput, Interrupted
+from poolbench.training.launch import Asked, asked_by_hydra, check_command, help_text
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def launched(cfg: DictConfig) -> float | None:
     """One cell in a process of Hydra's own launcher; returns what a sweeper may optimise."""
-    from poolbench.sweep import plan, run_one
+    from poolbench.training.sweep import plan, run_one
 
     (planned,) = plan([asked_by_hydra(cfg)])
     record = run_one(planned)
@@ -63,7 +63,8 @@ def interrupted(number: int, _: object) -> None:
 
 def run(asked: list[Asked]) -> int:
     """Plan, run and sum up; heavy imports happen here, once the command is known to be good."""
-    from poolbench import closing, sweep
+    from poolbench.training import console as closing
+    from poolbench.training import sweep
 
     logging.basicConfig(format="%(levelname)s: %(message)s")
     planned = sweep.plan(asked)
@@ -71,7 +72,7 @@ def run(asked: list[Asked]) -> int:
         sweep.run_helper(planned[0])
         return 0
     if asked[0].cfg.plan:
-        from poolbench.planner import estimate
+        from poolbench.training.planner import estimate
 
         print(estimate(planned))
         return 0

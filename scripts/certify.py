@@ -8,8 +8,8 @@ Takes the choices of ``train.py``; nothing is trained. Exits 1 where a line is n
 
 import sys
 
-from poolbench.command import check_command
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
+from poolbench.training.launch import check_command
 
 
 def main(overrides: list[str] | None = None) -> int:
@@ -20,7 +20,7 @@ def main(overrides: list[str] | None = None) -> int:
         return 0
     try:
         asked = check_command(given, multirun=True)
-        from poolbench.certificate import certificate  # only now: it imports torch
+        from poolbench.training.certificate import certificate  # only now: it imports torch
 
         found = [(one.choices["pooler"], certificate(one.cfg)) for one in asked]
     except BadInput as error:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from poolbench.errors import BadInput
-from poolbench.files import replacing
-from poolbench.results.explained import (
+from poolbench.core.errors import BadInput
+from poolbench.core.io import replacing
+from poolbench.report.build import findings_of
+from poolbench.report.explained import (
     FAINT,
     Explained,
     Strip,
@@ -28,12 +29,11 @@ from poolbench.results.explained import (
     strips_page,
     write_explained,
 )
-from poolbench.results.record import RECORD
-from poolbench.results.report import findings_of
-from poolbench.results.study import read_study
+from poolbench.runs.record import RECORD
+from poolbench.runs.study import read_study
 
 if TYPE_CHECKING:
-    from poolbench.trained import Trained
+    from poolbench.inference.load import Trained
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -65,7 +65,7 @@ def explain_texts(options: argparse.Namespace) -> None:
     Raises:
         BadInput: no cell can be loaded, or the page cannot be written.
     """
-    from poolbench.explain import explain
+    from poolbench.inference.explain import explain
 
     folders = [cell for folder in options.folders for cell in cells_of(folder, options.seed)]
     by_pooler = [explain(trained, options.text) for trained in loaded(folders)]
@@ -91,7 +91,7 @@ def explain_disagreements(study: Path) -> None:
     Raises:
         BadInput: no study, no test texts, or no cell that can be loaded.
     """
-    from poolbench.explain import explain
+    from poolbench.inference.explain import explain
 
     findings = findings_of(study)
     strips: dict[tuple[str, str, int], dict[str, Strip]] = {}
@@ -136,7 +136,7 @@ def loaded(folders: Sequence[Path]) -> Iterator["Trained"]:
     Raises:
         BadInput: none can be loaded.
     """
-    from poolbench.trained import load
+    from poolbench.inference.load import load
 
     failed = 0
     for folder in folders:

@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,10 +31,10 @@ def export(options: argparse.Namespace) -> int:
         BadInput: the target has no form for this cell, or it cannot be written.
     """
     # torch: not before the arguments are known to be good
-    from poolbench.export import as_onnx, as_sentence_transformer
-    from poolbench.export.beside import replacing_folder
-    from poolbench.export.parity import parity, some_tested
-    from poolbench.trained import load
+    from poolbench.inference import as_onnx, as_sentence_transformer
+    from poolbench.inference.beside import replacing_folder
+    from poolbench.inference.load import load
+    from poolbench.inference.parity import parity, some_tested
 
     if options.to == "onnx":
         write, logits = as_onnx.write_onnx, as_onnx.onnx_logits

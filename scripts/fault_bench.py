@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import train
-from poolbench.data.sources import movie_reviews
-from poolbench.results.record import DamagedRecord, read_predictions, read_record
+from poolbench.data.loaders import movie_reviews
+from poolbench.runs.record import DamagedRecord, read_predictions, read_record
 from scripts.sabotage import Sabotage, count_steps
 
 GRID = ["pooler=mean,attention", "seed=0,1"]

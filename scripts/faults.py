@@ -27,7 +27,7 @@ from rich.progress import Progress
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from poolbench.results.record import read_record
+from poolbench.runs.record import read_record
 from scripts.fault_bench import Bench, digest_of, wait
 from scripts.sabotage import (
     STEPS,

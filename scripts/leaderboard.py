@@ -10,11 +10,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from poolbench.errors import BadInput
-from poolbench.files import replacing
-from poolbench.results.leaderboard import read_leaderboard
-from poolbench.results.leaderboard_page import leaderboard_markdown, leaderboard_page
-from poolbench.results.protocol import METRICS
+from poolbench.core.errors import BadInput
+from poolbench.core.io import replacing
+from poolbench.report.leaderboard import read_leaderboard
+from poolbench.report.leaderboard_page import leaderboard_markdown, leaderboard_page
+from poolbench.stats.protocol import METRICS
 
 
 def main(arguments: list[str] | None = None) -> int:

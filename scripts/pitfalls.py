@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poolbench.results.record import RECORD, read_predictions, read_record
+from poolbench.runs.record import RECORD, read_predictions, read_record
 
 TWINS = {
     "unmasked_mean": "mean",
@@ -141,9 +141,9 @@ def _shares(cells: Sequence[Cell]) -> dict[str, NDArray[np.float64]]:
     import torch  # only here: the first table needs none
     from omegaconf import OmegaConf
 
-    from poolbench.data.batch import make_batch
-    from poolbench.prepare import prepare
-    from poolbench.trained import load
+    from poolbench.data.collate import make_batch
+    from poolbench.inference.load import load
+    from poolbench.training.session import prepare
 
     models = [load(cell.folder).model for cell in cells]
     encoder = models[0].encoder

@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
 
 AT_ONCE = 64  # texts classified together
 BLOCK = 1 << 16  # bytes
@@ -37,7 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--top {options.top}: expected 1 or more")
     try:
         source = opened(options.file) if options.file else sys.stdin.buffer
-        from poolbench.trained import load  # torch, which an unreadable file need not wait for
+        from poolbench.inference.load import (
+            load,  # torch, which an unreadable file need not wait for
+        )
 
         trained = load(options.cell)
         groups = [options.texts] if options.texts else grouped(source, options)

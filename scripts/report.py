@@ -15,15 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from poolbench.errors import BadInput
-from poolbench.results import gallery
-from poolbench.results.answer import answer
-from poolbench.results.drawing import Figure
-from poolbench.results.findings import Findings, Task
-from poolbench.results.protocol import METRICS
-from poolbench.results.report import findings_of, write_report
-from poolbench.results.spreadsheet import comparison_rows
-from poolbench.results.study import Study
+from poolbench.core.errors import BadInput
+from poolbench.report import gallery
+from poolbench.report.build import findings_of, write_report
+from poolbench.report.drawing import Figure
+from poolbench.report.narrative import answer
+from poolbench.report.spreadsheet import comparison_rows
+from poolbench.report.summary import Findings, Task
+from poolbench.runs.study import Study
+from poolbench.stats.protocol import METRICS
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from poolbench.module import Classification
+from poolbench.training.lit_module import Classification
 
 STEPS = multiprocessing.Value(ctypes.c_long, 0)
 """Training steps of all processes together."""

@@ -8,9 +8,9 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from poolbench.command import Asked, check_command
 from poolbench.encoders.scratch import ScratchEncoder
-from poolbench.results.record import read_record
+from poolbench.runs.record import read_record
+from poolbench.training.launch import Asked, check_command
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,9 +63,9 @@ def asked(*overrides: str) -> Asked:
 @pytest.fixture
 def run(shared_output: Path) -> Callable[..., dict[str, Any]]:
     """Run one small cell on real text and give its record; errors come out as they are."""
-    from poolbench.experiment import run_cell
-    from poolbench.prepare import prepare
-    from poolbench.sweep import plan
+    from poolbench.training.run import run_cell
+    from poolbench.training.session import prepare
+    from poolbench.training.sweep import plan
 
     def run(*overrides: str, change: Callable[[DictConfig], None] = lambda cfg: None) -> Any:
         one = asked(*SMALL, f"output_dir={shared_output}", *overrides)

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from poolbench import closing, sweep
-from poolbench.command import check_command
-from poolbench.module import Classification
-from poolbench.results.record import read_predictions
-from poolbench.together import Follower
+from poolbench.runs.record import read_predictions
+from poolbench.training import console as closing
+from poolbench.training import sweep
+from poolbench.training.launch import check_command
+from poolbench.training.lit_module import Classification
+from poolbench.training.together import Follower
 from tests.conftest import SMALL
 
 BASE = [*SMALL, "encoder=scratch", "encoder.layers=1", "encoder.max_length=32"]

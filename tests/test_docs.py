@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from poolbench.command import check_command
+from poolbench.training.launch import check_command
 
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

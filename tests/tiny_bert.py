@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from poolbench.data.sources import movie_reviews
+from poolbench.data.loaders import movie_reviews
 
 WIDTH, DEPTH, WORDS = 32, 5, 500
 

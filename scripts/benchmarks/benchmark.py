@@ -13,7 +13,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
 
 BENCHMARKS = {
     "input": "time for one batch, against a datasets.Dataset with its collator",

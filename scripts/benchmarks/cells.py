@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from poolbench.command import Asked, check_command
-from poolbench.experiment import run_cell
-from poolbench.prepare import prepare
-from poolbench.results.record import read_record
-from poolbench.sweep import plan, shared_loops
+from poolbench.runs.record import read_record
+from poolbench.training.launch import Asked, check_command
+from poolbench.training.run import run_cell
+from poolbench.training.session import prepare
+from poolbench.training.sweep import plan, shared_loops
 
 # The certificate of a pooler is measured once and is no part of a training.
 QUIET = ("logger=none", "trainer.enable_progress_bar=false", "certify=false")

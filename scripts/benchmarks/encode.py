@@ -10,26 +10,27 @@ from pathlib import Path
 from statistics import median
 
 import datasets
+import limit
 import torch
+from cells import asked
+from machine import Rates, rates
 from omegaconf import DictConfig
+from outcome import Claim, Outcome
+from peers import missing
+from rounds import Variant, interleave, ratio, timed
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from poolbench import kernels, masked
-from poolbench.benchmarks import limit
-from poolbench.benchmarks.cells import asked
-from poolbench.benchmarks.machine import Rates, rates
-from poolbench.benchmarks.outcome import Claim, Outcome
-from poolbench.benchmarks.peers import missing
-from poolbench.benchmarks.rounds import Variant, interleave, ratio, timed
-from poolbench.data.batch import make_batch
-from poolbench.data.corpus import tokenise
-from poolbench.data.sources import SPLITS
-from poolbench.encoders.pretrained import PretrainedEncoder
-from poolbench.encoders.states import encode_once
-from poolbench.errors import BadInput
-from poolbench.prepare import encoder_as_run, prepare
-from poolbench.wheels import wheel_file
+from poolbench.core import kernels
+from poolbench.core.errors import BadInput
+from poolbench.data.collate import make_batch
+from poolbench.data.loaders import SPLITS
+from poolbench.data.tokenized import tokenise
+from poolbench.data.wheels import wheel_file
+from poolbench.encoders.feature_cache import encode_once
+from poolbench.encoders.huggingface import PretrainedEncoder
+from poolbench.poolers import masked
+from poolbench.training.session import encoder_as_run, prepare
 
 OURS = "poolbench"
 PEER = "sentence-transformers"

@@ -14,21 +14,22 @@ from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from statistics import median
 
+import limit
+import machine
 import torch
+from cells import asked
+from finetune_ours import LEVERS, Way, cell_training, losses_apart
+from finetune_peers import Peers, Settings
+from outcome import Claim, Outcome
+from peers import missing
 from pytorch_lightning.utilities import disable_possible_user_warnings
+from rounds import interleave, ratio
+from trainings import Change, Training, variant
 
-from poolbench import kernels
-from poolbench.benchmarks import limit, machine
-from poolbench.benchmarks.cells import asked
-from poolbench.benchmarks.finetune_ours import LEVERS, Way, cell_training, losses_apart
-from poolbench.benchmarks.finetune_peers import Peers, Settings
-from poolbench.benchmarks.outcome import Claim, Outcome
-from poolbench.benchmarks.peers import missing
-from poolbench.benchmarks.rounds import interleave, ratio
-from poolbench.benchmarks.trainings import Change, Training, variant
-from poolbench.encoders.pretrained import PretrainedEncoder
-from poolbench.errors import BadInput
-from poolbench.prepare import Prepared, prepare
+from poolbench.core import kernels
+from poolbench.core.errors import BadInput
+from poolbench.encoders.huggingface import PretrainedEncoder
+from poolbench.training.session import Prepared, prepare
 
 PACKED, PADDED, PACKED_BF16 = "packed", "padded", "packed, bf16"
 HF = "HF Trainer"

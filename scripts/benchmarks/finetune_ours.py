@@ -15,16 +15,16 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from trainings import Training
 
-from poolbench import kernels
-from poolbench.benchmarks.trainings import Training
-from poolbench.data.batch import make_batch
-from poolbench.dropout import drop
-from poolbench.encoders.pretrained import PretrainedEncoder
-from poolbench.model import PooledClassifier
-from poolbench.module import Classification
-from poolbench.prepare import Prepared, batches_of, model_of, trainer_options
-from poolbench.throughput import Throughput
+from poolbench.core import kernels
+from poolbench.data.collate import make_batch
+from poolbench.encoders.dropout import drop
+from poolbench.encoders.huggingface import PretrainedEncoder
+from poolbench.training.callbacks import Throughput
+from poolbench.training.lit_module import Classification
+from poolbench.training.model import PooledClassifier
+from poolbench.training.session import Prepared, batches_of, model_of, trainer_options
 
 FUSED_ATTENTION = (SDPBackend.FLASH_ATTENTION, SDPBackend.MATH)
 PLAIN_ATTENTION = (SDPBackend.MATH,)
@@ -143,7 +143,7 @@ class _NotFused(pl.Callback):
 @contextlib.contextmanager
 def _kernels(way: Way) -> Iterator[None]:
     before = torch.get_float32_matmul_precision()
-    used_by = ("poolbench.dropout.drop", "poolbench.encoders.packed.drop")
+    used_by = ("poolbench.encoders.dropout.drop", "poolbench.encoders.packing.drop")
     with patch(used_by[0], way.drop), patch(used_by[1], way.drop):
         if way.products is None:
             with kernels.chosen():

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import datasets
 import pytorch_lightning as pl
 import torch
+from lightning_template import Template
 from torch import nn
 from torch.utils.data import DataLoader
+from trainings import Training
 from transformers import (
     AutoModelForSequenceClassification,
     DataCollatorWithPadding,
@@ -23,11 +25,9 @@ from transformers import (
     default_data_collator,
 )
 
-from poolbench.benchmarks.lightning_template import Template
-from poolbench.benchmarks.trainings import Training
-from poolbench.encoders.pretrained import PretrainedEncoder
-from poolbench.errors import BadInput
-from poolbench.prepare import Prepared
+from poolbench.core.errors import BadInput
+from poolbench.encoders.huggingface import PretrainedEncoder
+from poolbench.training.session import Prepared
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from cells import asked, train_cell
+from encode import encoder_folder
+from outcome import Claim, Outcome
+from peers import missing
+from rounds import Variant, interleave, ratio, timed
 
-from poolbench.benchmarks.cells import asked, train_cell
-from poolbench.benchmarks.encode import encoder_folder
-from poolbench.benchmarks.outcome import Claim, Outcome
-from poolbench.benchmarks.peers import missing
-from poolbench.benchmarks.rounds import Variant, interleave, ratio, timed
-from poolbench.prepare import Prepared, prepare
+from poolbench.training.session import Prepared, prepare
 
 OURS, PEER = "poolbench", "sentence-transformers and logistic regression"
 

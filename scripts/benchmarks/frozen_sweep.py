@@ -13,18 +13,18 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 
+import limit
 import numpy as np
 import torch
+from cells import asked, train_sweep
+from machine import Rates, rates
+from outcome import Claim, Outcome
+from rounds import Variant, interleave, ratio, timed
 
-from poolbench import kernels
-from poolbench.benchmarks import limit
-from poolbench.benchmarks.cells import asked, train_sweep
-from poolbench.benchmarks.machine import Rates, rates
-from poolbench.benchmarks.outcome import Claim, Outcome
-from poolbench.benchmarks.rounds import Variant, interleave, ratio, timed
-from poolbench.encoders.pretrained import PretrainedEncoder
-from poolbench.prepare import prepare
-from poolbench.results.record import Predictions, read_predictions
+from poolbench.core import kernels
+from poolbench.encoders.huggingface import PretrainedEncoder
+from poolbench.runs.record import Predictions, read_predictions
+from poolbench.training.session import prepare
 
 OURS = "from the cache"
 PEER = "encoding in every run"

@@ -13,15 +13,15 @@ from collections.abc import Callable
 from itertools import count
 
 import torch
+from cells import asked, train_sweep
+from loop import bare_loop
 from omegaconf import DictConfig
+from outcome import Claim, Outcome
+from rounds import interleave, ratio
 
-from poolbench.benchmarks.cells import asked, train_sweep
-from poolbench.benchmarks.loop import bare_loop
-from poolbench.benchmarks.outcome import Claim, Outcome
-from poolbench.benchmarks.rounds import interleave, ratio
-from poolbench.prepare import model_of, prepare
-from poolbench.results.record import read_record
-from poolbench.together import fusable, stackable
+from poolbench.runs.record import read_record
+from poolbench.training.session import model_of, prepare
+from poolbench.training.together import fusable, stackable
 
 TOGETHER, SERIAL = "together", "one after another"
 Way = Callable[[], tuple[float, list[float]]]

@@ -13,10 +13,9 @@ from pathlib import Path
 from statistics import median
 
 import torch
-
-from poolbench.benchmarks.cells import train_sweep
-from poolbench.benchmarks.outcome import Claim, Outcome
-from poolbench.benchmarks.rounds import Variant, interleave, timed
+from cells import train_sweep
+from outcome import Claim, Outcome
+from rounds import Variant, interleave, timed
 
 POOLERS = ("mean", "attention", "max", "gated_attention")
 STEP = 4

@@ -8,15 +8,15 @@ from typing import Any
 
 import datasets
 import torch
+from cells import asked
+from outcome import Claim, Outcome
+from rounds import Variant, interleave, ratio
 from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
-from poolbench.benchmarks.cells import asked
-from poolbench.benchmarks.outcome import Claim, Outcome
-from poolbench.benchmarks.rounds import Variant, interleave, ratio
+from poolbench.core.errors import BadInput
 from poolbench.data.datamodule import CorpusDataModule
-from poolbench.errors import BadInput
-from poolbench.prepare import Prepared, prepare
+from poolbench.training.session import Prepared, prepare
 
 OURS = "packed corpus"
 TARGET = 40.0

@@ -8,9 +8,8 @@ everything else (softmax, padding, Python, the loader) counts as waste.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from machine import Rates
 from torch import nn
-
-from poolbench.benchmarks.machine import Rates
 
 ADAMW_BYTES = 28
 """Of a float32 parameter in one AdamW step: four values read (parameter, gradient, two moments),

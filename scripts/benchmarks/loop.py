@@ -17,23 +17,23 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from cells import asked, train_cell
 from omegaconf import DictConfig
+from outcome import Claim, Outcome
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from rounds import Variant, difference, interleave
 from torch import Tensor
 from torch.nn import functional
 from torch.optim import AdamW
 from transformers import get_scheduler
 
-from poolbench import kernels
-from poolbench.benchmarks.cells import asked, train_cell
-from poolbench.benchmarks.outcome import Claim, Outcome
-from poolbench.benchmarks.rounds import Variant, difference, interleave
-from poolbench.data.batch import Batch
+from poolbench.core import kernels
+from poolbench.data.collate import Batch
 from poolbench.data.datamodule import PaddedBatches, ShuffledBatches
-from poolbench.model import PooledClassifier
-from poolbench.prepare import batches_of, model_of, prepare
-from poolbench.throughput import WARM_UP
-from poolbench.together import fusable, stackable
+from poolbench.training.callbacks import WARM_UP
+from poolbench.training.model import PooledClassifier
+from poolbench.training.session import batches_of, model_of, prepare
+from poolbench.training.together import fusable, stackable
 
 BARE = "bare loop"
 LIGHTNING = "cell under Lightning"

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from poolbench import provenance
+from poolbench.core import environment as provenance
 
 PEERS = ("accelerate", "sentence-transformers")
 SIDE = 2048

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import machine
 import torch
+from rounds import ratio
 
-from poolbench.benchmarks import machine
-from poolbench.benchmarks.rounds import ratio
-from poolbench.files import replacing
+from poolbench.core.io import replacing
 
 
 @dataclass(frozen=True)

@@ -14,23 +14,23 @@ from statistics import median
 from typing import Any
 
 import torch
+from cells import asked
+from machine import rates
+from memory import added_peak
 from omegaconf import DictConfig, OmegaConf
+from outcome import Outcome
+from rounds import Variant, interleave
+from study import Shape, pooler_configs, shape_of
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from poolbench import kernels
-from poolbench.assembly import assemble
-from poolbench.benchmarks.cells import asked
-from poolbench.benchmarks.machine import rates
-from poolbench.benchmarks.memory import added_peak
-from poolbench.benchmarks.outcome import Outcome
-from poolbench.benchmarks.rounds import Variant, interleave
-from poolbench.benchmarks.study import Shape, pooler_configs, shape_of
-from poolbench.command import CONF
-from poolbench.files import replacing
+from poolbench.core import kernels
+from poolbench.core.io import replacing
 from poolbench.poolers.base import Beside, Pooler
-from poolbench.prepare import encoder_of, plain
-from poolbench.results.pooler_cost import POOLER_COST
+from poolbench.runs.pooler_cost import POOLER_COST
+from poolbench.training.assembly import assemble
+from poolbench.training.launch import CONF
+from poolbench.training.session import encoder_of, plain
 
 VOCABULARY = 1000
 

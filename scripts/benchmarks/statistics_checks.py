@@ -9,10 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from statistics_rates import Row
+from statistics_simulated import (
+    EXAMPLES,
+    POOLERS,
+    REGIMES,
+    against,
+    correct,
+    p_against,
+    seeds_alone_p,
+    true_components,
+)
 
-from poolbench.results.power import predicted_power, seeds_needed, seeds_range
-from poolbench.results.scores import macro_f1_scores
-from poolbench.results.statistics import (
+from poolbench.stats.paired_test import (
     Crossed,
     crossed,
     equivalent,
@@ -23,17 +32,8 @@ from poolbench.results.statistics import (
     partial_conjunction,
     variance_of_mean,
 )
-from poolbench.results.validation.rates import Row
-from poolbench.results.validation.simulated import (
-    EXAMPLES,
-    POOLERS,
-    REGIMES,
-    against,
-    correct,
-    p_against,
-    seeds_alone_p,
-    true_components,
-)
+from poolbench.stats.power import predicted_power, seeds_needed, seeds_range
+from poolbench.stats.scores import macro_f1_scores
 
 ALPHA = 0.05
 LOOKS = (5, 10, 20)

@@ -10,15 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from statistics_checks import ALPHA, LOOKS, naive_wins
+from statistics_rates import Row
 
-from poolbench.errors import BadInput
-from poolbench.results.compare import compare_with_reference
-from poolbench.results.pairing import Run, objection
-from poolbench.results.protocol import Protocol
-from poolbench.results.study import read_study
-from poolbench.results.validation.checks import ALPHA, LOOKS, naive_wins
-from poolbench.results.validation.rates import Row
-from poolbench.results.verdict import Comparison, Word
+from poolbench.core.errors import BadInput
+from poolbench.runs.study import read_study
+from poolbench.stats.compare import compare_with_reference
+from poolbench.stats.pairing import Run, objection
+from poolbench.stats.protocol import Protocol
+from poolbench.stats.verdict import Comparison, Word
 
 NAMES = ("a", "b", "c", "d", "e", "f")
 

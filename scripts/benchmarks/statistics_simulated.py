@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from poolbench.results.power import Components, components
-from poolbench.results.statistics import Crossed, crossed, guarded_p, two_sided_p
+from poolbench.stats.paired_test import Crossed, crossed, guarded_p, two_sided_p
+from poolbench.stats.power import Components, components
 
 EXAMPLES = 500
 POOLERS = 6

@@ -6,13 +6,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from cells import asked
 from omegaconf import DictConfig, OmegaConf
 
-from poolbench.benchmarks.cells import asked
+from poolbench.core.errors import BadInput
 from poolbench.data.datamodule import CorpusDataModule
-from poolbench.errors import BadInput
-from poolbench.prepare import plain, prepare
-from poolbench.results.record import RECORD, DamagedRecord, read_record
+from poolbench.runs.record import RECORD, DamagedRecord, read_record
+from poolbench.training.session import plain, prepare
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from poolbench.benchmarks.rounds import Variant
+from rounds import Variant
 
 
 @dataclass(frozen=True)

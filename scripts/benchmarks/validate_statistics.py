@@ -17,16 +17,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-
-from poolbench.errors import BadInput
-from poolbench.results.validation.checks import ALPHA, CHECKS
-from poolbench.results.validation.rates import Row, tables
-from poolbench.results.validation.real import (
+from statistics_checks import ALPHA, CHECKS
+from statistics_rates import Row, tables
+from statistics_real import (
     read_runs,
     real_false_positives,
     swapped_false_positives,
 )
-from poolbench.results.validation.simulated import EXAMPLES, POOLERS, REGIMES
+from statistics_simulated import EXAMPLES, POOLERS, REGIMES
+
+from poolbench.core.errors import BadInput
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

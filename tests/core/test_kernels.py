@@ -8,11 +8,11 @@ import torch
 from torch.backends.cuda import flash_sdp_enabled
 from torch.nn.functional import scaled_dot_product_attention
 
-from poolbench import kernels
+from poolbench.core import kernels
 
 PROBE = """
 import torch
-from poolbench import kernels
+from poolbench.core import kernels
 torch.set_num_threads(1)
 a = torch.randn(300, 384, generator=torch.Generator().manual_seed(0))
 with kernels.chosen():
@@ -47,15 +47,19 @@ def test_products_that_are_really_bfloat16_would_be_refused() -> None:
 
 @pytest.mark.parametrize(
     "missing",
-    ["poolbench.kernels._vendor", "torch.cpu._is_amx_tile_supported", "poolbench.kernels.error"],
+    [
+        "poolbench.core.kernels._vendor",
+        "torch.cpu._is_amx_tile_supported",
+        "poolbench.core.kernels.error",
+    ],
 )
 def test_a_machine_on_which_it_may_not_pay_or_not_be_exact_keeps_torchs_own(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = {
-        "poolbench.kernels._vendor": lambda: "GenuineIntel",
+        "poolbench.core.kernels._vendor": lambda: "GenuineIntel",
         "torch.cpu._is_amx_tile_supported": lambda: True,
-        "poolbench.kernels.error": {"highest": 3e-7, "medium": 3e-3}.__getitem__,
+        "poolbench.core.kernels.error": {"highest": 3e-7, "medium": 3e-3}.__getitem__,
     }
     monkeypatch.setattr(missing, answers[missing])
     kernels.onednn.cache_clear()

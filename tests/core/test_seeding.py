@@ -2,7 +2,7 @@
 
 import torch
 
-from poolbench.streams import drawing, generator, stream
+from poolbench.core.seeding import drawing, generator, stream
 
 
 def test_streams_differ_in_seed_purpose_and_index() -> None:

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from poolbench import shapes
-from poolbench.layers import OneLayer
-from poolbench.model import LinearHead, PooledClassifier
+from poolbench.core import shape_checks as shapes
+from poolbench.core.shape_checks import ShapeError
+from poolbench.encoders.layer_mix import OneLayer
 from poolbench.poolers.base import Pooler
 from poolbench.poolers.mean import MeanPooler
-from poolbench.shapes import ShapeError
+from poolbench.training.model import LinearHead, PooledClassifier
 
 HIDDEN = torch.randn(4, 7, 16)
 MASK = torch.ones(4, 7, dtype=torch.bool)

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from poolbench.data.batch import make_batch
-from poolbench.data.corpus import Corpus
+from poolbench.data.collate import make_batch
 from poolbench.data.datamodule import (
     ByLength,
     CorpusDataModule,
     GroupedBatches,
     ShuffledBatches,
 )
+from poolbench.data.tokenized import Corpus
 
 ROWS = [[5], [6, 7, 8], [], [9, 10]]
 

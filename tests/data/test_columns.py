@@ -3,8 +3,8 @@
 import datasets
 import pytest
 
-from poolbench.data.table import text_and_label
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
+from poolbench.data.columns import text_and_label
 
 
 def prepared(train: dict[str, list[object]], **splits: dict[str, list[object]]):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from poolbench.results.record import read_predictions
+from poolbench.runs.record import read_predictions
 from tests.conftest import asked
 
 FULL = ["encoder=scratch", "encoder.tuning=full", "batch_size=8", "trainer.max_epochs=1"]

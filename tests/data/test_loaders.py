@@ -7,9 +7,8 @@ import datasets
 import pyarrow.parquet
 import pytest
 
-from poolbench import hub
-from poolbench.data import sources
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
+from poolbench.data import hub, sources
 
 ROWS = [{"text": f"text {i}, with a comma", "label": "yes" if i % 3 else "no"} for i in range(60)]
 OPTIONS = {

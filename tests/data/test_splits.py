@@ -5,8 +5,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from poolbench.data.split import complete
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
+from poolbench.data.splits import complete
 
 
 def table(texts: list[str], labels: list[int]) -> datasets.Dataset:

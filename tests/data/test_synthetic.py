@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from poolbench import masked
-from poolbench.build import build
+from poolbench.core.errors import BadInput
 from poolbench.data import synthetic
-from poolbench.data.batch import make_batch
-from poolbench.data.corpus import tokenise
+from poolbench.data.collate import make_batch
 from poolbench.data.datamodule import EVAL_BATCH
-from poolbench.encoders.embedding import STRENGTHS, EmbeddingEncoder
-from poolbench.errors import BadInput
+from poolbench.data.tokenized import tokenise
+from poolbench.encoders.toy import STRENGTHS, EmbeddingEncoder
+from poolbench.poolers import masked
 from poolbench.poolers.base import Pooler
+from poolbench.training.build import build
 from tests.conftest import asked
 from tests.poolers import supplied
 from tests.poolers.contract import close

@@ -3,7 +3,7 @@
 import torch
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
-from poolbench.encoders.pretrained import PretrainedEncoder
+from poolbench.encoders.huggingface import PretrainedEncoder
 from poolbench.encoders.scratch import HashingTokenizer
 
 VOCABULARY, WIDTH, DEPTH = 500, 32, 3

@@ -6,13 +6,13 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from poolbench.data.batch import Batch, make_batch
-from poolbench.data.corpus import tokenise
-from poolbench.data.sources import movie_reviews
-from poolbench.errors import BadInput
-from poolbench.layers import OneLayer
-from poolbench.model import LinearHead, PooledClassifier
+from poolbench.core.errors import BadInput
+from poolbench.data.collate import Batch, make_batch
+from poolbench.data.loaders import movie_reviews
+from poolbench.data.tokenized import tokenise
+from poolbench.encoders.layer_mix import OneLayer
 from poolbench.poolers.native import NativePooler
+from poolbench.training.model import LinearHead, PooledClassifier
 from tests.encoders.families import DEPTH, FAMILIES, LEFT_ONLY, WIDTH, config, encoder, model
 from tests.poolers.supplied import build
 from tests.poolers.test_contract import POOLERS

@@ -6,7 +6,7 @@ import torch
 from scipy.stats import binom, chisquare
 from torch import nn
 
-from poolbench.dropout import Dropout, drop, exchange
+from poolbench.encoders.dropout import Dropout, drop, exchange
 
 ONES = torch.ones(1001, 401)  # no multiple of four
 

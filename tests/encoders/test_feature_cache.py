@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from poolbench.data.batch import make_batch
-from poolbench.data.corpus import Corpus, tokenise
-from poolbench.data.sources import movie_reviews
+from poolbench.core.errors import BadInput
+from poolbench.data.collate import make_batch
+from poolbench.data.loaders import movie_reviews
+from poolbench.data.tokenized import Corpus, tokenise
 from poolbench.encoders import states
-from poolbench.encoders.states import encode_once
-from poolbench.errors import BadInput
+from poolbench.encoders.feature_cache import encode_once
 from tests.conftest import make_scratch
 
 

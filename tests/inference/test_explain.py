@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from poolbench import sweep
-from poolbench.command import check_command
-from poolbench.explain import _by_gradient, explain
-from poolbench.results.explained import EXPLAINED, GRADIENT, Strip, read_explained, strips_page
-from poolbench.results.page import page
-from poolbench.results.report import findings_of
-from poolbench.results.study import read_study
-from poolbench.trained import Trained, load
+from poolbench.inference.explain import _by_gradient, explain
+from poolbench.inference.load import Trained, load
+from poolbench.report.build import findings_of
+from poolbench.report.explained import EXPLAINED, GRADIENT, Strip, read_explained, strips_page
+from poolbench.report.page import page
+from poolbench.runs.study import read_study
+from poolbench.training import sweep
+from poolbench.training.launch import check_command
 from scripts import explain as script
 from tests.conftest import SMALL
 from tests.tiny_bert import tiny_bert

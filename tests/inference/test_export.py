@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from poolbench.errors import BadInput
-from poolbench.export import as_onnx, as_sentence_transformer
-from poolbench.export.beside import ABOUT
-from poolbench.export.parity import some_tested
-from poolbench.trained import Trained, load
+from poolbench.core.errors import BadInput
+from poolbench.inference import as_onnx, as_sentence_transformer
+from poolbench.inference.beside import ABOUT
+from poolbench.inference.load import Trained, load
+from poolbench.inference.parity import some_tested
 from scripts import export
 from tests.conftest import ROOT
 from tests.tiny_bert import tiny_bert

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from poolbench.errors import BadInput
-from poolbench.prepare import prepare
-from poolbench.results.record import RECORD, read_predictions
-from poolbench.trained import Trained, load
+from poolbench.core.errors import BadInput
+from poolbench.inference.load import Trained, load
+from poolbench.runs.record import RECORD, read_predictions
+from poolbench.training.session import prepare
 from scripts import predict
 from tests.conftest import ROOT
 from tests.tiny_bert import tiny_bert
@@ -196,8 +196,8 @@ def test_a_cell_that_cannot_answer_says_why(copied: Path) -> None:
 
 
 def test_weights_of_another_model_are_refused(copied: Path) -> None:
-    from poolbench.checkpoints import CHECKSUM
-    from poolbench.files import file_digest
+    from poolbench.core.io import file_digest
+    from poolbench.training.checkpoints import CHECKSUM
 
     weights = copied / "checkpoints/best.ckpt"
     kept = torch.load(weights, weights_only=True)

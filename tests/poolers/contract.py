@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from poolbench.core.shape_checks import ShapeError
 from poolbench.poolers.base import Pooler
-from poolbench.shapes import ShapeError
 from tests.poolers.supplied import WIDTH
 
 Build = Callable[[], Pooler]

@@ -7,9 +7,9 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from poolbench.build import build as build_from
-from poolbench.native import NativeHead
+from poolbench.encoders.native import NativeHead
 from poolbench.poolers.base import Beside, Pooler
+from poolbench.training.build import build as build_from
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 16

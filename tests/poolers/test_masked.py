@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from poolbench import masked
+from poolbench.poolers import masked
 
 DRAW = torch.Generator().manual_seed(3)
 HIDDEN = torch.randn(5, 6, 3, generator=DRAW, dtype=torch.float64)

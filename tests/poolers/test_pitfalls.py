@@ -6,7 +6,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from poolbench.command import CONF, check_command
+from poolbench.training.launch import CONF, check_command
 from scripts.pitfalls import TWINS
 from tests.poolers.contract import CONTRACT, batch, texts
 from tests.poolers.supplied import build

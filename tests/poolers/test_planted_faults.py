@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from poolbench import masked
+from poolbench.poolers import masked
 from poolbench.poolers.base import Pooler
 from tests.poolers.contract import CONTRACT, WIDTH
 

@@ -6,7 +6,7 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from poolbench import masked
+from poolbench.poolers import masked
 from poolbench.poolers.base import Pooler
 from tests.poolers.contract import batch, close, texts
 from tests.poolers.supplied import ROOT, Supplied, beside, build

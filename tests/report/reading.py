@@ -7,8 +7,8 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
-from poolbench.results.answer import answer
-from poolbench.results.findings import Findings
+from poolbench.report.narrative import answer
+from poolbench.report.summary import Findings
 
 
 class Tags(HTMLParser):

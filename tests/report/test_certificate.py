@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from poolbench.results.caveats import caveats
-from poolbench.results.certificate import broken, certificate, certificate_lines
-from poolbench.results.markdown import markdown
-from poolbench.results.page import page
-from poolbench.results.report import findings_of, write_report
-from tests.results.reading import Tags
-from tests.results.written import write_cell
+from poolbench.report.build import findings_of, write_report
+from poolbench.report.caveats import caveats
+from poolbench.report.contract_table import broken, certificate, certificate_lines
+from poolbench.report.markdown import markdown
+from poolbench.report.page import page
+from tests.report.reading import Tags
+from tests.report.written import write_cell
 
 
 def line(deviation: float | None, kept: bool = True, promise: str = "padding is ignored") -> Any:

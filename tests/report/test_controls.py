@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from poolbench.results import gallery
-from poolbench.results.caveats import caveats
-from poolbench.results.controls import EXPLAINED, MARK, control, marked, note
-from poolbench.results.markdown import markdown
-from poolbench.results.page import page
-from poolbench.results.report import findings_of, write_report
-from tests.results.reading import Tags, headline, reason, rows
-from tests.results.written import CLEAR, write_costs, write_study
+from poolbench.report import gallery
+from poolbench.report.build import findings_of, write_report
+from poolbench.report.caveats import caveats
+from poolbench.report.controls import EXPLAINED, MARK, control, marked, note
+from poolbench.report.markdown import markdown
+from poolbench.report.page import page
+from tests.report.reading import Tags, headline, reason, rows
+from tests.report.written import CLEAR, write_costs, write_study
 
 CONTROLS = ("pitfall-unmasked_mean", "control-wide_mean")
 

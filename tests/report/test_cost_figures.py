@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from poolbench.results import gallery
-from poolbench.results.drawing import Figure
-from poolbench.results.report import findings_of
-from tests.results.written import write_costs, write_study
+from poolbench.report import gallery
+from poolbench.report.build import findings_of
+from poolbench.report.drawing import Figure
+from tests.report.written import write_costs, write_study
 
 
 def by_time(study: Path) -> Figure:

@@ -7,10 +7,10 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from poolbench.results import gallery
-from poolbench.results.examples import class_f1, disagreement, length_bins
-from poolbench.results.report import findings_of
-from tests.results.written import CLEAR, EXAMPLES, write_costs, write_study
+from poolbench.report import gallery
+from poolbench.report.build import findings_of
+from poolbench.report.examples import class_f1, disagreement, length_bins
+from tests.report.written import CLEAR, EXAMPLES, write_costs, write_study
 
 
 def test_every_figure_is_one_that_plotly_knows(tmp_path: Path) -> None:

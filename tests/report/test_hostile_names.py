@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from poolbench.results.blocks import as_script
-from poolbench.results.report import findings_of, write_report
-from tests.results.reading import Tags, rows
-from tests.results.written import (
+from poolbench.report.blocks import as_script
+from poolbench.report.build import findings_of, write_report
+from tests.report.reading import Tags, rows
+from tests.report.written import (
     CLEAR,
     ENDING,
     EXAMPLES,

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from poolbench.results.leaderboard import Row, read_leaderboard
-from poolbench.results.leaderboard_page import commands, leaderboard_page
-from poolbench.results.record import (
+from poolbench.report.leaderboard import Row, read_leaderboard
+from poolbench.report.leaderboard_page import commands, leaderboard_page
+from poolbench.runs.record import (
     RECORD,
     Predictions,
     read_predictions,
     read_record,
     write_record,
 )
-from tests.results.reading import Tags
-from tests.results.written import EXAMPLES, declare, write_cell, write_study
+from tests.report.reading import Tags
+from tests.report.written import EXAMPLES, declare, write_cell, write_study
 
 OLD, NEW = ({"commit": letter * 40, "modified": False} for letter in "ab")
 

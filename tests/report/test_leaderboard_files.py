@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from poolbench.results.controls import EXPLAINED, MARK
-from poolbench.results.leaderboard import read_leaderboard
-from poolbench.results.leaderboard_page import leaderboard_markdown, leaderboard_page
-from poolbench.results.record import PREDICTIONS, RECORD
+from poolbench.report.controls import EXPLAINED, MARK
+from poolbench.report.leaderboard import read_leaderboard
+from poolbench.report.leaderboard_page import leaderboard_markdown, leaderboard_page
+from poolbench.runs.record import PREDICTIONS, RECORD
 from scripts.leaderboard import main
-from tests.results.reading import Tags, run_without_heavy_imports
-from tests.results.written import HOSTILE, declare, write_cell, write_study
+from tests.report.reading import Tags, run_without_heavy_imports
+from tests.report.written import HOSTILE, declare, write_cell, write_study
 
 
 def test_what_has_no_result_is_counted_and_named(tmp_path: Path) -> None:

@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from poolbench import sweep
-from poolbench.command import check_command
-from poolbench.errors import BadInput
-from poolbench.nested import leaves
-from poolbench.results.mean import mean_over_seeds
-from poolbench.results.published import PublishedMean, repetitions
-from poolbench.results.report import findings_of, write_report
-from poolbench.rules import plain
+from poolbench.core.errors import BadInput
+from poolbench.core.nested import leaves
+from poolbench.report.build import findings_of, write_report
+from poolbench.report.published import PublishedMean, repetitions
+from poolbench.stats.mean import mean_over_seeds
+from poolbench.training import sweep
+from poolbench.training.launch import check_command
+from poolbench.training.rules import plain
 from scripts.report import main
 from tests.conftest import ROOT
-from tests.results.reading import Tags
-from tests.results.written import HOSTILE, declare, write_cell, write_study
+from tests.report.reading import Tags
+from tests.report.written import HOSTILE, declare, write_cell, write_study
 
 FOLDER = ROOT / "conf/experiment/published"
 TABLES = sorted(path.stem for path in FOLDER.glob("*.yaml"))

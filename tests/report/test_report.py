@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poolbench.errors import BadInput
-from poolbench.results import gallery
-from poolbench.results.caveats import caveats
-from poolbench.results.page import page
-from poolbench.results.record import read_predictions, read_record, write_record
-from poolbench.results.report import findings_of, write_report
+from poolbench.core.errors import BadInput
+from poolbench.report import gallery
+from poolbench.report.build import findings_of, write_report
+from poolbench.report.caveats import caveats
+from poolbench.report.page import page
+from poolbench.runs.record import read_predictions, read_record, write_record
 from scripts.report import main
-from tests.results.reading import Tags, reason, rows, run_without_heavy_imports
-from tests.results.written import CLEAR, declare, write_cell, write_study
+from tests.report.reading import Tags, reason, rows, run_without_heavy_imports
+from tests.report.written import CLEAR, declare, write_cell, write_study
 
 
 def test_a_study_becomes_four_files_whose_first_sentence_answers(tmp_path: Path, capsys) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from poolbench.results.leaderboard import read_leaderboard
-from poolbench.results.leaderboard_page import leaderboard_page
-from poolbench.results.report import findings_of, write_report
-from tests.results.trained import train_study
-from tests.results.written import ENDING, HOSTILE, hostile_study
+from poolbench.report.build import findings_of, write_report
+from poolbench.report.leaderboard import read_leaderboard
+from poolbench.report.leaderboard_page import leaderboard_page
+from tests.report.trained import train_study
+from tests.report.written import ENDING, HOSTILE, hostile_study
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from poolbench.results.report import findings_of
+from poolbench.report.build import findings_of
 from scripts.report import log_to_wandb
-from tests.results.written import CLEAR, write_study
+from tests.report.written import CLEAR, write_study
 
 
 def test_verdicts_and_figures_are_logged_to_one_run_of_the_group(

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from poolbench.errors import BadInput
-from poolbench.results.report import findings_of, write_report
-from poolbench.results.selection import select
-from poolbench.results.study import read_study
-from poolbench.results.verdict import Word
-from tests.results.written import declare, write_cell
+from poolbench.core.errors import BadInput
+from poolbench.report.build import findings_of, write_report
+from poolbench.report.selection import select
+from poolbench.runs.study import read_study
+from poolbench.stats.verdict import Word
+from tests.report.written import declare, write_cell
 
 KEY = "optimizer.lr"
 

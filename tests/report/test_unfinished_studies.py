@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from poolbench.results import gallery
-from poolbench.results.caveats import caveats, missing
-from poolbench.results.record import PREDICTIONS, RECORD
-from poolbench.results.report import findings_of, write_report
-from poolbench.results.verdict import Word
-from tests.results.reading import Tags, headline, reason, rows
-from tests.results.written import CLEAR, declare, write_cell, write_study
+from poolbench.report import gallery
+from poolbench.report.build import findings_of, write_report
+from poolbench.report.caveats import caveats, missing
+from poolbench.runs.record import PREDICTIONS, RECORD
+from poolbench.stats.verdict import Word
+from tests.report.reading import Tags, headline, reason, rows
+from tests.report.written import CLEAR, declare, write_cell, write_study
 
 
 def test_an_unfinished_study_says_what_is_missing(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_damaged_cell_is_named_and_never_read(tmp_path: Path, file: str) -> No
 
 
 def test_a_record_from_elsewhere_that_lacks_everything_is_a_damaged_cell(tmp_path: Path) -> None:
-    from poolbench.results.record import write_record
+    from poolbench.runs.record import write_record
 
     study = write_study(tmp_path / "strange", CLEAR)
     write_record(study / "reviews/tiny/conv/seed=7-d0", {"status": "ok"}, None)

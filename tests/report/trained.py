@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from poolbench import sweep
-from poolbench.command import check_command
+from poolbench.training import sweep
+from poolbench.training.launch import check_command
 
 SMALL = [
     "encoder=scratch",

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from poolbench.results.record import Predictions, write_record
-from tests.results.planted import flip
+from poolbench.runs.record import Predictions, write_record
+from tests.stats.planted import flip
 
 EXAMPLES = 400
 # Two poolers that are surely better than the reference, and one of them costs less.

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from poolbench.results.caveats import caveats
-from poolbench.results.markdown import markdown
-from poolbench.results.page import page
-from poolbench.results.report import findings_of
-from tests.results.reading import Tags, headline, reason
-from tests.results.written import CLEAR, write_costs, write_study
+from poolbench.report.build import findings_of
+from poolbench.report.caveats import caveats
+from poolbench.report.markdown import markdown
+from poolbench.report.page import page
+from tests.report.reading import Tags, headline, reason
+from tests.report.written import CLEAR, write_costs, write_study
 
 
 def test_the_cheapest_of_the_top_group_is_recommended(tmp_path: Path) -> None:

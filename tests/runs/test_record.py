@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poolbench.results.record import (
+from poolbench.runs.record import (
     DamagedRecord,
     Predictions,
     read_predictions,

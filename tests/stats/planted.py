@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from poolbench.results.compare import Run
+from poolbench.stats.compare import Run
 
 
 def planted_runs(

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from poolbench.results.across import Across, compare_across
-from poolbench.results.compare import Protocol, Run, compare_all_pairs, compare_with_reference
-from poolbench.results.scores import accuracy_scores
-from tests.results.planted import planted_runs
+from poolbench.stats.across_datasets import Across, compare_across
+from poolbench.stats.compare import Protocol, Run, compare_all_pairs, compare_with_reference
+from poolbench.stats.scores import accuracy_scores
+from tests.stats.planted import planted_runs
 
 ONE_LOOK = Protocol(looks=(5,))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from poolbench.results.compare import (
+from poolbench.stats.compare import (
     Comparison,
     Protocol,
     Run,
@@ -17,8 +17,8 @@ from poolbench.results.compare import (
     compare_with_reference,
     top_group,
 )
-from poolbench.results.statistics import holm
-from tests.results.planted import flip, planted_runs, run
+from poolbench.stats.paired_test import holm
+from tests.stats.planted import flip, planted_runs, run
 
 ONE_LOOK = Protocol(looks=(5,))
 

@@ -12,7 +12,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from poolbench.results.statistics import (
+from poolbench.stats.paired_test import (
     crossed,
     equivalent,
     guarded_half_width,

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from poolbench.results.compare import Protocol, Run
-from poolbench.results.pairing import differences, objection
-from tests.results.planted import planted_runs
+from poolbench.stats.compare import Protocol, Run
+from poolbench.stats.pairing import differences, objection
+from tests.stats.planted import planted_runs
 
 RUNS = planted_runs({"mean": 0.8, "cls": 0.7})
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from poolbench.results.power import (
+from poolbench.stats.paired_test import crossed
+from poolbench.stats.power import (
     MOST_SEEDS,
     Components,
     components,
@@ -13,7 +14,6 @@ from poolbench.results.power import (
     seeds_range,
     smallest_effect,
 )
-from poolbench.results.statistics import crossed
 
 PARTS = Components(seed=1e-4, example=0.05, error=0.2)
 

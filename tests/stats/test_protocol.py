@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-
-from poolbench.results.validation.checks import ALPHA, CHECKS
-from poolbench.results.validation.rates import Row, tables
+from statistics_checks import ALPHA, CHECKS
+from statistics_rates import Row, tables
 
 
 @pytest.fixture(scope="module")

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from poolbench.errors import BadInput
-from poolbench.results.compare import Protocol, Word, compare_with_reference
-from poolbench.results.pairing import Run
-from poolbench.results.validation.rates import Row
-from poolbench.results.validation.real import (
+from scripts.validate_statistics import main
+from statistics_rates import Row
+from statistics_real import (
     read_runs,
     real_false_positives,
     swapped_false_positives,
 )
-from scripts.validate_statistics import main
-from tests.results.trained import train_study
-from tests.results.written import write_study
+
+from poolbench.core.errors import BadInput
+from poolbench.stats.compare import Protocol, Word, compare_with_reference
+from poolbench.stats.pairing import Run
+from tests.report.trained import train_study
+from tests.report.written import write_study
 
 SPLITS = 100
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolbench.results.scores import accuracy_scores, macro_f1_scores
+from poolbench.stats.scores import accuracy_scores, macro_f1_scores
 
 
 def macro_f1_by_hand(labels: list[int], predictions: list[int], classes: list[int]) -> float:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poolbench.results.verdict import Comparison, Word, decide
+from poolbench.stats.verdict import Comparison, Word, decide
 
 MARGIN = 0.5
 EXAMPLE = Comparison(

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from poolbench.data.batch import make_batch
-from poolbench.encoders.states import encode_once
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
+from poolbench.data.collate import make_batch
+from poolbench.encoders.feature_cache import encode_once
 from poolbench.poolers.base import Pooler
 from poolbench.poolers.self_attentive import SelfAttentivePooler
-from poolbench.prepare import model_of, prepare
+from poolbench.training.session import model_of, prepare
 from tests.conftest import SMALL, asked
 from tests.poolers.test_contract import POOLERS, ROOT
 

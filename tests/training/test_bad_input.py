@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
 from tests.conftest import SMALL, asked
 
 GOOD = [f'"text number {i}",{"yes" if i % 2 else "no"}' for i in range(40)]
@@ -56,7 +56,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
 
 
 def plan_of(file: Path, output: Path, *overrides: str):
-    from poolbench.sweep import plan
+    from poolbench.training.sweep import plan
 
     one = asked(
         *SMALL,
@@ -105,7 +105,7 @@ POLICIES = {
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_odd_texts_stay_as_they_are_and_train(policy: str, tmp_path: Path, output: Path) -> None:
-    from poolbench.sweep import run_one
+    from poolbench.training.sweep import run_one
 
     rows = [json.loads(line) for line in JSONL.splitlines()]
     for i, text in enumerate(POLICIES[policy] * 4):
@@ -124,7 +124,7 @@ def test_a_byte_order_mark_is_no_part_of_a_column_name(tmp_path: Path, output: P
 
 
 def test_integer_and_string_labels_give_one_map_for_all_splits(tmp_path: Path) -> None:
-    from poolbench.prepare import prepare
+    from poolbench.training.session import prepare
 
     (tmp_path / "train.jsonl").write_text(JSONL)
     (tmp_path / "test.csv").write_text("text,label\na,1\nb,0\n")
@@ -141,7 +141,7 @@ def test_names_of_files_cannot_leave_the_output_folder(tmp_path: Path, output: P
 
 
 def test_an_output_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    from poolbench.sweep import declare_all
+    from poolbench.training.sweep import declare_all
 
     (tmp_path / "x.csv").write_text(CSV)
     (tmp_path / "file").write_text("in the way")

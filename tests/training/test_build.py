@@ -3,13 +3,13 @@
 import pytest
 from omegaconf import OmegaConf
 
-from poolbench.build import build
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
 from poolbench.poolers.mean import MeanPooler
+from poolbench.training.build import build
 
 
 @pytest.mark.parametrize(
-    "target", ["os.system", "poolbench.files.os.system", "torch.optim.Adam.__init__.__globals__"]
+    "target", ["os.system", "poolbench.core.io.os.system", "torch.optim.Adam.__init__.__globals__"]
 )
 def test_what_was_defined_elsewhere_is_refused(target: str) -> None:
     with pytest.raises(Exception, match=r"not allowed|locat") as refused:
@@ -25,7 +25,7 @@ def test_targets_inside_values_are_not_built() -> None:
 
 
 def test_the_users_mistakes_keep_their_own_words() -> None:
-    config = {"_target_": "poolbench.data.sources.files", "train": "nowhere.csv"}
+    config = {"_target_": "poolbench.data.loaders.files", "train": "nowhere.csv"}
     rest = dict.fromkeys(("validation", "test", "text_column", "label_column"))
     with pytest.raises(BadInput, match=r"nowhere\.csv: no such file"):
         build({**config, **rest, "validation_size": 1, "test_size": 1, "split_seed": 0})

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from poolbench.data.batch import make_batch
-from poolbench.throughput import WARM_UP, Throughput
-from tests.data.test_batch import corpus
+from poolbench.data.collate import make_batch
+from poolbench.training.callbacks import WARM_UP, Throughput
+from tests.data.test_collate import corpus
 
 STEP_S, VALIDATION_S = 0.01, 0.5
 
@@ -66,7 +66,7 @@ def test_rates_are_those_of_the_steps_without_validation(figures: dict[str, floa
 
 
 def test_the_peak_of_one_cell_is_not_that_of_the_cell_before(figures: dict[str, float]) -> None:
-    from poolbench import throughput
+    from poolbench.training import callbacks as throughput
 
     cpu = torch.device("cpu")
     block = torch.ones(75_000_000)  # 300 MB

@@ -6,8 +6,8 @@ import jaxtyping
 import pytest
 import torch
 
-from poolbench.certificate import certificate
-from poolbench.command import check_command
+from poolbench.training.certificate import certificate
+from poolbench.training.launch import check_command
 from scripts.certify import main
 from tests.conftest import SMALL, asked
 from tests.poolers.test_contract import POOLERS

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from poolbench import closing, sweep
-from poolbench.command import check_command
+from poolbench.training import console as closing
+from poolbench.training import sweep
+from poolbench.training.launch import check_command
 from tests.conftest import ROOT
 
 EXPERIMENTS = sorted(

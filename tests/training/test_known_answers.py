@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from poolbench.results.compare import Protocol, Run, Word, compare_all_pairs
-from poolbench.results.record import read_predictions
+from poolbench.runs.record import read_predictions
+from poolbench.stats.compare import Protocol, Run, Word, compare_all_pairs
 
 SEEDS = range(5)
 Record = dict[str, Any]

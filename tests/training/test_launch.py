@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from poolbench import command
-from poolbench.command import check_command
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
+from poolbench.training import launch as command
+from poolbench.training.launch import check_command
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 REFUSED = {
     "sede=1": "unknown key sede, did you mean seed?",

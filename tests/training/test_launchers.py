@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from poolbench.results.record import read_predictions, read_record
+from poolbench.runs.record import read_predictions, read_record
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMALL = [
     "encoder=scratch",
     "dataset.max_examples=64",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
 
 TINY = ["encoder=scratch", "encoder.layers=1", "encoder.max_length=32"]
 
@@ -59,7 +59,7 @@ def test_no_network_behind_a_key_means_offline_not_a_crash(run, monkeypatch, cap
     def unreachable(**_: object) -> bool:
         raise wandb.errors.AuthenticationError("no network\nand a second line")
 
-    from poolbench import tracking
+    from poolbench.training import loggers as tracking
 
     tracking._online.cache_clear()
     monkeypatch.setattr(wandb, "login", unreachable)
@@ -72,7 +72,7 @@ def test_no_network_behind_a_key_means_offline_not_a_crash(run, monkeypatch, cap
 
 
 def test_a_cell_that_fails_leaves_a_run_marked_failed(run, shared_output, monkeypatch) -> None:
-    from poolbench.module import Classification, Diverged
+    from poolbench.training.lit_module import Classification, Diverged
 
     def fail(*_: object) -> None:
         raise Diverged("on purpose")

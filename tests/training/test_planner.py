@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from poolbench.command import check_command
-from poolbench.planner import Cost, estimate
-from poolbench.sweep import plan, run_all
+from poolbench.training.launch import check_command
+from poolbench.training.planner import Cost, estimate
+from poolbench.training.sweep import plan, run_all
 from tests.conftest import ROOT, SMALL
 
 SWEEP = ["encoder=scratch", "pooler=mean,attention", "seed=0,1", "study=planned"]

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poolbench.errors import Interrupted
-from poolbench.module import Classification
-from poolbench.results.record import read_record
+from poolbench.core.errors import Interrupted
+from poolbench.runs.record import read_record
+from poolbench.training.lit_module import Classification
 from tests.sweeping import break_training, planned, run, scores
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from poolbench import build
+from poolbench.core.errors import BadInput
 from poolbench.encoders.base import Encoder
-from poolbench.errors import BadInput
-from poolbench.module import Classification, Diverged
-from poolbench.prepare import model_of, prepare, trainer_options
-from poolbench.results.record import read_predictions, read_record
+from poolbench.runs.record import read_predictions, read_record
+from poolbench.training import build
+from poolbench.training.lit_module import Classification, Diverged
+from poolbench.training.session import model_of, prepare, trainer_options
 from tests.conftest import asked
 
 SCRATCH = ["encoder=scratch", "encoder.layers=1", "encoder.max_length=32"]
@@ -94,7 +94,7 @@ def test_one_more_random_draw_in_a_pooler_changes_nothing(run, tuning: str, monk
     overrides = [*SCRATCH, f"encoder.tuning={tuning}", "head=mlp", f"study=aa-{tuning}"]
 
     def draw_more(cfg) -> None:
-        cfg.pooler._target_ = "tests.drawing_poolers.MeanWithOneMoreDraw"
+        cfg.pooler._target_ = "tests.training.drawing_poolers.MeanWithOneMoreDraw"
 
     a, b = run(*overrides), run(*overrides, change=draw_more)
     assert a["cell"]["digest"] != b["cell"]["digest"]
@@ -151,9 +151,9 @@ def test_an_encoder_that_is_too_short_is_refused_before_training(run) -> None:
 
 
 def test_the_schedule_warms_up_and_comes_down(scratch_encoder, monkeypatch) -> None:
-    from poolbench.layers import OneLayer
-    from poolbench.model import LinearHead, PooledClassifier
+    from poolbench.encoders.layer_mix import OneLayer
     from poolbench.poolers.mean import MeanPooler
+    from poolbench.training.model import LinearHead, PooledClassifier
 
     model = PooledClassifier(
         scratch_encoder, OneLayer(64, 2, -1), MeanPooler(64), LinearHead(64, 2)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from poolbench import sweep
-from poolbench.closing import Progress
-from poolbench.command import check_command
-from poolbench.errors import BadInput
-from poolbench.module import Classification
-from poolbench.results.manifest import read_manifest
-from poolbench.results.record import read_record
+from poolbench.core.errors import BadInput
+from poolbench.runs.manifest import read_manifest
+from poolbench.runs.record import read_record
+from poolbench.training import sweep
+from poolbench.training.console import Progress
+from poolbench.training.launch import check_command
+from poolbench.training.lit_module import Classification
 from tests.conftest import SMALL
 from tests.sweeping import break_training, planned, run
 
@@ -153,7 +153,7 @@ def test_data_that_changed_make_another_cell_wherever_they_lie(tmp_path: Path) -
 
     def digest(name: str, rows: list[str]) -> str:
         (tmp_path / name).write_text("text,label\n" + "".join(rows))
-        from poolbench import prepare
+        from poolbench.training import session as prepare
 
         prepare._splits.cache_clear()
         prepare._prepared.cache_clear()

@@ -10,12 +10,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from poolbench.checkpoints import intact
-from poolbench.command import check_command
-from poolbench.prepare import prepare
-from poolbench.results.record import read_predictions, read_record
-from poolbench.sweep import plan, run_all
-from poolbench.together import Shared, fusable
+from poolbench.runs.record import read_predictions, read_record
+from poolbench.training.checkpoints import intact
+from poolbench.training.launch import check_command
+from poolbench.training.session import prepare
+from poolbench.training.sweep import plan, run_all
+from poolbench.training.together import Shared, fusable
 
 SMALL = (
     "encoder=scratch",
@@ -111,7 +111,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 def test_a_seed_that_diverges_takes_no_other_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from poolbench import together
+    from poolbench.training import together
 
     started = together.SharedLoop.__init__
 

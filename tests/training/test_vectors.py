@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from poolbench.data.batch import make_batch
-from poolbench.prepare import model_of, prepare
+from poolbench.data.collate import make_batch
+from poolbench.training.session import model_of, prepare
 from tests.conftest import SMALL, asked
 from tests.poolers.test_contract import POOLERS
 
@@ -66,7 +66,7 @@ def test_a_cell_ends_where_it_would_without_them(run, monkeypatch) -> None:
     same = ["pooler=max", "encoder=scratch", "pooled_tokens=content", "layers=last4_mean"]
     same += ["encoder.layers=3"]
     fast = run(*same, "study=fast")
-    monkeypatch.setattr("poolbench.prepare.poolable_once", lambda model: False)
+    monkeypatch.setattr("poolbench.training.session.poolable_once", lambda model: False)
     slow = run(*same, "study=slow")
     logits = [np.load(r["folder"] / "predictions.npz")["logits"] for r in (fast, slow)]
     np.testing.assert_allclose(*logits, rtol=1e-4, atol=1e-5)

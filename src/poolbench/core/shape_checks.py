@@ -9,7 +9,7 @@ import re
 import torch
 from torch import Tensor
 
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
 
 
 class ShapeError(BadInput):

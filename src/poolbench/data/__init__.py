@@ -1,1 +1,1 @@
-"""From a named source to padded batches."""
+"""Load, split and tokenize datasets, and collate examples into padded batches."""

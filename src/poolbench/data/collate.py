@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from poolbench.data.corpus import Corpus
+from poolbench.data.tokenized import Corpus
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import datasets
 
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
 
 
 def text_and_label(

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from poolbench.data.batch import Batch, make_batch
-from poolbench.data.corpus import Corpus
-from poolbench.streams import generator
+from poolbench.core.seeding import generator
+from poolbench.data.collate import Batch, make_batch
+from poolbench.data.tokenized import Corpus
 
 EVAL_BATCH = 128
 POOL = 50  # batches that are sorted by length together

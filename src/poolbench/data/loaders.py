@@ -12,11 +12,11 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
 
-from poolbench.data.split import Size, complete
-from poolbench.data.table import text_and_label
-from poolbench.errors import BadInput
-from poolbench.hub import reachable
-from poolbench.wheels import wheel_file
+from poolbench.core.errors import BadInput
+from poolbench.data.columns import text_and_label
+from poolbench.data.hub import reachable
+from poolbench.data.splits import Size, complete
+from poolbench.data.wheels import wheel_file
 
 REVIEWS_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
 SPLITS = ("train", "validation", "test")

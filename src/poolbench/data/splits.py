@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import datasets
 import numpy as np
 
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
 
 Size = int | float
 """A count of examples, or below 1 a share of them."""

@@ -24,8 +24,8 @@ from typing import NotRequired, TypedDict, Unpack
 import datasets
 import numpy as np
 
-from poolbench.errors import BadInput
-from poolbench.streams import stream
+from poolbench.core.errors import BadInput
+from poolbench.core.seeding import stream
 
 BLOCK = 32
 FILLERS = ("ash", "birch", "cedar", "elm", "fir", "larch", "oak", "pine")

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from poolbench.data.sources import SPLITS, digest
-from poolbench.shapes import check_labels
+from poolbench.core.shape_checks import check_labels
+from poolbench.data.loaders import SPLITS, digest
 
 Tokenize = Callable[[list[str]], tuple[list[list[int]], int]]
 """Texts -> (token ids of each, how many texts had to be cut)."""

@@ -3,8 +3,8 @@
 import importlib.util
 from pathlib import Path
 
-from poolbench.errors import BadInput
-from poolbench.files import file_digest
+from poolbench.core.errors import BadInput
+from poolbench.core.io import file_digest
 
 
 def wheel_file(package: str, inside: str, sha256: str) -> Path:

@@ -1,1 +1,1 @@
-"""From token ids to hidden states (B, T, D)."""
+"""Encoders: token ids to (B, T, D) hidden states."""

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from poolbench.data.batch import Batch
-from poolbench.errors import BadInput
-from poolbench.native import NativeHead
-from poolbench.shapes import check_length
+from poolbench.core.errors import BadInput
+from poolbench.core.shape_checks import check_length
+from poolbench.data.collate import Batch
+from poolbench.encoders.native import NativeHead
 
 
 class Encoder(nn.Module, ABC):

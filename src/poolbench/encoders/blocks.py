@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
 
 
 def cut(model: PreTrainedModel, depth: int) -> None:

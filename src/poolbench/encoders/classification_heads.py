@@ -10,8 +10,8 @@ from typing import Any
 from torch import nn
 from transformers.activations import ACT2FN
 
-from poolbench.errors import BadInput
-from poolbench.native import NativeHead
+from poolbench.core.errors import BadInput
+from poolbench.encoders.native import NativeHead
 
 
 def native_head(config: Any, pretrained: nn.Module | None) -> NativeHead:

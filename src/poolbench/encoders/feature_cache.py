@@ -17,12 +17,12 @@ from jaxtyping import Float
 from rich.progress import track
 from torch import Tensor
 
-from poolbench import kernels
-from poolbench.data.batch import Batch, make_batch
-from poolbench.data.corpus import Corpus
+from poolbench.core import kernels
+from poolbench.core.errors import BadInput
+from poolbench.core.io import file_digest, locked, replacing
+from poolbench.data.collate import Batch, make_batch
+from poolbench.data.tokenized import Corpus
 from poolbench.encoders.base import Encoder
-from poolbench.errors import BadInput
-from poolbench.files import file_digest, locked, replacing
 
 log = logging.getLogger(__name__)
 LAYOUT = "2 float16"

@@ -12,18 +12,18 @@ from torch import Tensor
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from poolbench import kernels
-from poolbench.data.batch import Batch
-from poolbench.dropout import exchange
+from poolbench.core import kernels
+from poolbench.core.errors import BadInput
+from poolbench.core.io import file_digest
+from poolbench.data.collate import Batch
+from poolbench.data.hub import reachable
+from poolbench.data.wheels import wheel_file
 from poolbench.encoders.base import Encoder
 from poolbench.encoders.blocks import cut, states
-from poolbench.encoders.families import native_head
-from poolbench.encoders.packed import FAMILIES, PACKED, Row, rounded
-from poolbench.errors import BadInput
-from poolbench.files import file_digest
-from poolbench.hub import reachable
-from poolbench.native import NativeHead
-from poolbench.wheels import wheel_file
+from poolbench.encoders.classification_heads import native_head
+from poolbench.encoders.dropout import exchange
+from poolbench.encoders.native import NativeHead
+from poolbench.encoders.packing import FAMILIES, PACKED, Row, rounded
 
 BESIDE_WEIGHTS = ["config.json", "token*", "vocab*", "merges.txt", "special_tokens*", "*.model"]
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")

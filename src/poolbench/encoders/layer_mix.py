@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
 
 
 class Layers(nn.Module, ABC):

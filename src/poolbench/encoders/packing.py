@@ -18,9 +18,9 @@ from torch.nn import functional
 from torch.nn.attention.varlen import varlen_attn
 from transformers import AttentionInterface
 
-from poolbench import kernels
-from poolbench.data.batch import Batch
-from poolbench.dropout import drop
+from poolbench.core import kernels
+from poolbench.data.collate import Batch
+from poolbench.encoders.dropout import drop
 
 PACKED = "poolbench_packed"
 FAMILIES = frozenset(

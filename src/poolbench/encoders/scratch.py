@@ -7,8 +7,8 @@ from typing import Any
 
 from transformers import AutoConfig, AutoModel
 
-from poolbench.encoders.pretrained import PretrainedEncoder
-from poolbench.streams import drawing
+from poolbench.core.seeding import drawing
+from poolbench.encoders.huggingface import PretrainedEncoder
 
 PAD, START, END, FIRST_WORD = 0, 1, 2, 3
 

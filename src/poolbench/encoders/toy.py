@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from poolbench.data.batch import Batch
+from poolbench.core.seeding import generator
+from poolbench.data.collate import Batch
 from poolbench.encoders.base import Encoder
-from poolbench.streams import generator
 
 PAD = 0
 STRENGTHS = {"": 1.0, "0.5*": 0.5, "0*": 0.0}

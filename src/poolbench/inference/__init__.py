@@ -1,1 +1,1 @@
-"""A finished cell in the format of another library, and the proof that it still says the same."""
+"""Load, predict with, explain and export trained runs."""

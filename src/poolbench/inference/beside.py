@@ -10,9 +10,9 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from poolbench.encoders.pretrained import PretrainedEncoder
-from poolbench.errors import BadInput
-from poolbench.trained import Trained
+from poolbench.core.errors import BadInput
+from poolbench.encoders.huggingface import PretrainedEncoder
+from poolbench.inference.load import Trained
 
 ABOUT = "classifier.json"
 

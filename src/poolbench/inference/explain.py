@@ -14,11 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from poolbench.data.batch import Batch
+from poolbench.data.collate import Batch
 from poolbench.encoders.base import Encoder
-from poolbench.model import PooledClassifier
-from poolbench.results.explained import GRADIENT, Strip
-from poolbench.trained import Trained
+from poolbench.inference.load import Trained
+from poolbench.report.explained import GRADIENT, Strip
+from poolbench.training.model import PooledClassifier
 
 UNSEEN = "\N{OPEN BOX}"  # a token that stands for no character
 

@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from poolbench.data.batch import Batch
-from poolbench.errors import BadInput
-from poolbench.export.beside import ABOUT, pretrained, tokenizer_of, write_about
-from poolbench.model import PooledClassifier
-from poolbench.trained import AT_ONCE, Trained
+from poolbench.core.errors import BadInput
+from poolbench.data.collate import Batch
+from poolbench.inference.beside import ABOUT, pretrained, tokenizer_of, write_about
+from poolbench.inference.load import AT_ONCE, Trained
+from poolbench.training.model import PooledClassifier
 
 MODEL = "model.onnx"
 INPUTS = ("input_ids", "attention_mask")

@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
-from poolbench.errors import BadInput
-from poolbench.export.beside import pretrained, tokenizer_of, write_about
-from poolbench.layers import OneLayer
-from poolbench.model import LinearHead, MlpHead
+from poolbench.core.errors import BadInput
+from poolbench.encoders.layer_mix import OneLayer
+from poolbench.inference.beside import pretrained, tokenizer_of, write_about
+from poolbench.inference.load import AT_ONCE, Trained
 from poolbench.poolers.base import Pooler
 from poolbench.poolers.cls import ClsPooler
 from poolbench.poolers.last import LastPooler
@@ -23,7 +23,7 @@ from poolbench.poolers.mean import MeanPooler
 from poolbench.poolers.mean_max import MeanMaxPooler
 from poolbench.poolers.mean_sqrt import MeanSqrtPooler
 from poolbench.poolers.weighted_mean import WeightedMeanPooler
-from poolbench.trained import AT_ONCE, Trained
+from poolbench.training.model import LinearHead, MlpHead
 
 MODES: dict[type[Pooler], tuple[str, ...]] = {
     ClsPooler: ("cls",),

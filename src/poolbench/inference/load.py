@@ -10,14 +10,14 @@ from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from poolbench.assembly import assemble, layers_read
-from poolbench.checkpoints import intact
-from poolbench.data.batch import Batch, make_batch
-from poolbench.data.corpus import unlabelled
-from poolbench.errors import BadInput
-from poolbench.model import PooledClassifier
-from poolbench.prepare import encoder_of, prepare
-from poolbench.results.record import RECORD, DamagedRecord, read_record
+from poolbench.core.errors import BadInput
+from poolbench.data.collate import Batch, make_batch
+from poolbench.data.tokenized import unlabelled
+from poolbench.runs.record import RECORD, DamagedRecord, read_record
+from poolbench.training.assembly import assemble, layers_read
+from poolbench.training.checkpoints import intact
+from poolbench.training.model import PooledClassifier
+from poolbench.training.session import encoder_of, prepare
 
 AT_ONCE = 64  # texts in a batch
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from poolbench.prepare import prepare
-from poolbench.results.record import read_predictions
-from poolbench.trained import Trained
+from poolbench.inference.load import Trained
+from poolbench.runs.record import read_predictions
+from poolbench.training.session import prepare
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""From hidden states (B, T, D) to one vector a text (B, P). This folder is the registry."""
+"""Poolers: (B, T, D) hidden states and a (B, T) mask to one (B, P) vector per text."""

@@ -13,7 +13,12 @@ from typing import ClassVar, Literal, NamedTuple
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from poolbench.shapes import check_hidden_and_mask, check_pooled, check_supplied, explained
+from poolbench.core.shape_checks import (
+    check_hidden_and_mask,
+    check_pooled,
+    check_supplied,
+    explained,
+)
 
 Need = Literal["token_ids", "layers", "token_counts", "native_head"]
 

@@ -2,7 +2,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from poolbench import masked
+from poolbench.poolers import masked
 from poolbench.poolers.base import Pooler
 
 

@@ -1,7 +1,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from poolbench import masked
+from poolbench.poolers import masked
 from poolbench.poolers.base import Pooler
 
 

@@ -1,8 +1,8 @@
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from poolbench import masked
-from poolbench.native import NativeHead
+from poolbench.encoders.native import NativeHead
+from poolbench.poolers import masked
 from poolbench.poolers.base import Pooler
 
 

@@ -2,7 +2,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from poolbench import masked
+from poolbench.poolers import masked
 from poolbench.poolers.base import Pooler
 
 

@@ -2,9 +2,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from poolbench import masked
+from poolbench.core.seeding import generator
+from poolbench.poolers import masked
 from poolbench.poolers.base import Pooler
-from poolbench.streams import generator
 
 
 class ProjectedMeanPooler(Pooler):

@@ -1,1 +1,1 @@
-"""What a finished cell leaves behind, and what is read from it: no torch, no lightning."""
+"""Reports of a study and the leaderboard over studies; never imports torch."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from poolbench.results.drawing import Figure
+from poolbench.report.drawing import Figure
 
 NOTHING = "\N{EN DASH}"  # where a table has no value
 

@@ -5,15 +5,15 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from poolbench.errors import BadInput
-from poolbench.files import replacing
-from poolbench.results.findings import Findings, find
-from poolbench.results.markdown import markdown
-from poolbench.results.page import page
-from poolbench.results.protocol import Protocol
-from poolbench.results.selection import select
-from poolbench.results.spreadsheet import cells_csv, comparison_csv
-from poolbench.results.study import Study, read_study
+from poolbench.core.errors import BadInput
+from poolbench.core.io import replacing
+from poolbench.report.markdown import markdown
+from poolbench.report.page import page
+from poolbench.report.selection import select
+from poolbench.report.spreadsheet import cells_csv, comparison_csv
+from poolbench.report.summary import Findings, find
+from poolbench.runs.study import Study, read_study
+from poolbench.stats.protocol import Protocol
 
 DECLARED = ("reference", "metric", "margin", "looks")
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from poolbench.results.answer import written_level
-from poolbench.results.certificate import broken
-from poolbench.results.controls import control
-from poolbench.results.findings import Findings, Task
-from poolbench.results.pooler_cost import POOLER_COST, benchmark_command
-from poolbench.results.study import StudyCell, varying
-from poolbench.results.verdict import Word, counted
+from poolbench.report.contract_table import broken
+from poolbench.report.controls import control
+from poolbench.report.narrative import written_level
+from poolbench.report.summary import Findings, Task
+from poolbench.runs.pooler_cost import POOLER_COST, benchmark_command
+from poolbench.runs.study import StudyCell, varying
+from poolbench.stats.verdict import Word, counted
 
 
 def missing(findings: Findings) -> list[str]:

@@ -10,10 +10,10 @@ from html import escape
 from math import inf
 from typing import Any
 
-from poolbench.results.blocks import NOTHING, Entry, facts, table, text
-from poolbench.results.controls import control, marked, note
-from poolbench.results.findings import Standing, Task
-from poolbench.results.verdict import counted
+from poolbench.report.blocks import NOTHING, Entry, facts, table, text
+from poolbench.report.controls import control, marked, note
+from poolbench.report.summary import Standing, Task
+from poolbench.stats.verdict import counted
 
 
 @dataclass(frozen=True)

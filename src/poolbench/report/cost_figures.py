@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from math import log10
 
-from poolbench.results.controls import control, marked, note
-from poolbench.results.drawing import (
+from poolbench.report.controls import control, marked, note
+from poolbench.report.drawing import (
     REFERENCE_COLOUR,
     Figure,
     Look,
@@ -14,8 +14,8 @@ from poolbench.results.drawing import (
     clipped,
     short,
 )
-from poolbench.results.findings import Standing, Task
-from poolbench.results.verdict import METRIC_NAMES
+from poolbench.report.summary import Standing, Task
+from poolbench.stats.verdict import METRIC_NAMES
 
 Point = tuple[float, float, Standing]  # cost, quality, whose
 LABELLED = 12  # more points than this are named where it matters, and on hover

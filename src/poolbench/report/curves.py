@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from poolbench.results.controls import marked, note
-from poolbench.results.drawing import Figure, Look, Trace, axis, clipped, rows, short
-from poolbench.results.examples import class_f1, length_bins
-from poolbench.results.findings import Standing, Task
-from poolbench.results.selection import Selection
+from poolbench.report.controls import marked, note
+from poolbench.report.drawing import Figure, Look, Trace, axis, clipped, rows, short
+from poolbench.report.examples import class_f1, length_bins
+from poolbench.report.selection import Selection
+from poolbench.report.summary import Standing, Task
 
 DRAWN = 8  # more lines than this cannot be told apart, nor their legend read on a phone
 MOST_CLASSES = 20

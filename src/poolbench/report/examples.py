@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poolbench.results.findings import Standing, Task
-from poolbench.results.scores import Array
+from poolbench.report.summary import Standing, Task
+from poolbench.stats.scores import Array
 
 LENGTH_BINS = 5
 SHOWN = 5  # example texts on each side of a disagreement

@@ -11,12 +11,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from poolbench.errors import BadInput
-from poolbench.files import replacing
-from poolbench.results.document import document
-from poolbench.results.examples import disagreement
-from poolbench.results.findings import Task
-from poolbench.results.study import Study
+from poolbench.core.errors import BadInput
+from poolbench.core.io import replacing
+from poolbench.report.document import document
+from poolbench.report.examples import disagreement
+from poolbench.report.summary import Task
+from poolbench.runs.study import Study
 
 EXPLAINED = "explained.json"
 GRADIENT = "gradient x input of the predicted logit"

@@ -3,9 +3,8 @@
 from html import escape
 from typing import Any
 
-from poolbench.results.across import Across
-from poolbench.results.controls import marked, note
-from poolbench.results.drawing import (
+from poolbench.report.controls import marked, note
+from poolbench.report.drawing import (
     REFERENCE_COLOUR,
     Figure,
     Look,
@@ -14,8 +13,9 @@ from poolbench.results.drawing import (
     rows,
     short,
 )
-from poolbench.results.findings import Task
-from poolbench.results.verdict import METRIC_NAMES, Comparison
+from poolbench.report.summary import Task
+from poolbench.stats.across_datasets import Across
+from poolbench.stats.verdict import METRIC_NAMES, Comparison
 
 
 def every_seed(task: Task, drawn: dict[str, Look], metric: str) -> Figure | None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from poolbench.results import cost_figures, curves, figures
-from poolbench.results.drawing import Figure, Look, looks
-from poolbench.results.findings import Findings, Task
+from poolbench.report import cost_figures, curves, figures
+from poolbench.report.drawing import Figure, Look, looks
+from poolbench.report.summary import Findings, Task
 
 
 def drawn_by(findings: Findings) -> dict[str, Look]:

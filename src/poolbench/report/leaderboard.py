@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from poolbench.results.finished import Result, read_finished
-from poolbench.results.mean import Mean, mean_over_seeds
-from poolbench.results.study import StudyCell, written_setting
-from poolbench.results.verdict import counted
+from poolbench.runs.finished import Result, read_finished
+from poolbench.runs.study import StudyCell, written_setting
+from poolbench.stats.mean import Mean, mean_over_seeds
+from poolbench.stats.verdict import counted
 
 # Digests that must agree between rows with the same settings in these parts of the configuration.
 CONTENTS = {"data": ("dataset",), "encoder": ("encoder",), "tokens": ("dataset", "encoder")}

@@ -3,15 +3,15 @@
 from collections import Counter
 from html import escape
 
-from poolbench.results.blocks import NOTHING, Entry, details, facts, number, paragraphs, table, text
-from poolbench.results.controls import EXPLAINED as CONTROLS_EXPLAINED
-from poolbench.results.controls import control, marked
-from poolbench.results.document import document
-from poolbench.results.leaderboard import Leaderboard, Row
-from poolbench.results.markdown import plain
-from poolbench.results.mean import ALPHA
-from poolbench.results.origin import DIGITS
-from poolbench.results.verdict import METRIC_NAMES, counted, percent
+from poolbench.report.blocks import NOTHING, Entry, details, facts, number, paragraphs, table, text
+from poolbench.report.controls import EXPLAINED as CONTROLS_EXPLAINED
+from poolbench.report.controls import control, marked
+from poolbench.report.document import document
+from poolbench.report.leaderboard import Leaderboard, Row
+from poolbench.report.markdown import plain
+from poolbench.report.origin import DIGITS
+from poolbench.stats.mean import ALPHA
+from poolbench.stats.verdict import METRIC_NAMES, counted, percent
 
 EXPLAINED = (
     "A row is one pooler under one configuration, by one revision of the code, on one state of "

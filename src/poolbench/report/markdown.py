@@ -1,15 +1,15 @@
 """The report for a pull request: the answer, the verdicts, what is missing, the caveats."""
 
-from poolbench.results.answer import answer, overall
-from poolbench.results.caveats import caveats, missing
-from poolbench.results.certificate import certificate_lines
-from poolbench.results.controls import EXPLAINED, control, marked
-from poolbench.results.findings import Findings, Task
-from poolbench.results.origin import run_facts
-from poolbench.results.pooler_cost import untimed
-from poolbench.results.published import Repetition, lines, repetitions
-from poolbench.results.verdict import METRIC_NAMES, percent, points, span, written_p
-from poolbench.results.verdict_tables import sign
+from poolbench.report.caveats import caveats, missing
+from poolbench.report.contract_table import certificate_lines
+from poolbench.report.controls import EXPLAINED, control, marked
+from poolbench.report.narrative import answer, overall
+from poolbench.report.origin import run_facts
+from poolbench.report.published import Repetition, lines, repetitions
+from poolbench.report.summary import Findings, Task
+from poolbench.report.tables import sign
+from poolbench.runs.pooler_cost import untimed
+from poolbench.stats.verdict import METRIC_NAMES, percent, points, span, written_p
 
 ESCAPES = str.maketrans(
     {"<": "&lt;", ">": "&gt;", "&": "&amp;"} | {c: f"\\{c}" for c in "\\`*_[]|#"}

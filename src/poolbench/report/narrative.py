@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from poolbench.results.findings import Findings, Standing, Task, without_controls
-from poolbench.results.verdict import METRIC_NAMES, Comparison, Word, counted, points, written_p
+from poolbench.report.summary import Findings, Standing, Task, without_controls
+from poolbench.stats.verdict import METRIC_NAMES, Comparison, Word, counted, points, written_p
 
 SHOWN = 0.05  # points: less reads as 0.0
 

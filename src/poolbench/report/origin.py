@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from poolbench.results.blocks import Entry, number, table, text
-from poolbench.results.controls import marked
-from poolbench.results.findings import Findings
-from poolbench.results.study import StudyCell
-from poolbench.results.verdict import METRIC_NAMES, counted, percent
+from poolbench.report.blocks import Entry, number, table, text
+from poolbench.report.controls import marked
+from poolbench.report.summary import Findings
+from poolbench.runs.study import StudyCell
+from poolbench.stats.verdict import METRIC_NAMES, counted, percent
 
 DIGITS = 12  # of a digest: enough to see whether two are one
 

@@ -4,20 +4,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from poolbench.results import gallery
-from poolbench.results.answer import answer
-from poolbench.results.blocks import details, facts, paragraphs, plot
-from poolbench.results.caveats import caveats, missing
-from poolbench.results.certificate import certificate_table
-from poolbench.results.document import document
-from poolbench.results.drawing import Figure
-from poolbench.results.examples import Example, disagreement
-from poolbench.results.explained import Explained, legend, read_explained, strip_html
-from poolbench.results.findings import Findings, Task
-from poolbench.results.origin import cells_table, run_facts
-from poolbench.results.pooler_cost import untimed
-from poolbench.results.published import published_section, repetitions
-from poolbench.results.verdict_tables import matrix, overall_table, verdicts
+from poolbench.report import gallery
+from poolbench.report.blocks import details, facts, paragraphs, plot
+from poolbench.report.caveats import caveats, missing
+from poolbench.report.contract_table import certificate_table
+from poolbench.report.document import document
+from poolbench.report.drawing import Figure
+from poolbench.report.examples import Example, disagreement
+from poolbench.report.explained import Explained, legend, read_explained, strip_html
+from poolbench.report.narrative import answer
+from poolbench.report.origin import cells_table, run_facts
+from poolbench.report.published import published_section, repetitions
+from poolbench.report.summary import Findings, Task
+from poolbench.report.tables import matrix, overall_table, verdicts
+from poolbench.runs.pooler_cost import untimed
 
 LONGEST_TEXT = 400
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from poolbench.errors import BadInput
-from poolbench.results.blocks import NOTHING, Entry, paragraphs, table
-from poolbench.results.findings import Findings, Task
-from poolbench.results.finished import SCORES
-from poolbench.results.manifest import MANIFEST
-from poolbench.results.mean import ALPHA, Mean, mean_over_seeds
-from poolbench.results.study import StudyCell, written_setting
-from poolbench.results.verdict import METRIC_NAMES, counted, percent
+from poolbench.core.errors import BadInput
+from poolbench.report.blocks import NOTHING, Entry, paragraphs, table
+from poolbench.report.summary import Findings, Task
+from poolbench.runs.finished import SCORES
+from poolbench.runs.manifest import MANIFEST
+from poolbench.runs.study import StudyCell, written_setting
+from poolbench.stats.mean import ALPHA, Mean, mean_over_seeds
+from poolbench.stats.verdict import METRIC_NAMES, counted, percent
 
 
 @dataclass(frozen=True)

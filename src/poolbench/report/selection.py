@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from poolbench.errors import BadInput
-from poolbench.results.study import Study, StudyCell
+from poolbench.core.errors import BadInput
+from poolbench.runs.study import Study, StudyCell
 
 Values = tuple[Any, ...]  # of the selected keys, in their order
 Group = tuple[str, str, str]  # dataset, encoder, pooler

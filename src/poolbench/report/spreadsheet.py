@@ -5,10 +5,10 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from poolbench.results.controls import control
-from poolbench.results.findings import Findings
-from poolbench.results.study import StudyCell
-from poolbench.results.verdict import Comparison
+from poolbench.report.controls import control
+from poolbench.report.summary import Findings
+from poolbench.runs.study import StudyCell
+from poolbench.stats.verdict import Comparison
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

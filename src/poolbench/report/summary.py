@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from poolbench.results.across import Across, compare_across
-from poolbench.results.compare import compare_all_pairs, compare_with_reference, top_group
-from poolbench.results.controls import control
-from poolbench.results.pairing import Run
-from poolbench.results.pooler_cost import PoolerCosts, read_pooler_costs
-from poolbench.results.protocol import Protocol
-from poolbench.results.scores import Array
-from poolbench.results.selection import Selection
-from poolbench.results.study import Study, StudyCell
-from poolbench.results.verdict import Comparison
+from poolbench.report.controls import control
+from poolbench.report.selection import Selection
+from poolbench.runs.pooler_cost import PoolerCosts, read_pooler_costs
+from poolbench.runs.study import Study, StudyCell
+from poolbench.stats.across_datasets import Across, compare_across
+from poolbench.stats.compare import compare_all_pairs, compare_with_reference, top_group
+from poolbench.stats.pairing import Run
+from poolbench.stats.protocol import Protocol
+from poolbench.stats.scores import Array
+from poolbench.stats.verdict import Comparison
 
 # Timings closer than this are one timing; equal parameter counts are equal anyway.
 SAME_COST = 1.1

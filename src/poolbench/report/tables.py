@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from poolbench.results.across import Across
-from poolbench.results.blocks import (
+from poolbench.report.blocks import (
     NOTHING,
     Entry,
     details,
@@ -14,10 +13,11 @@ from poolbench.results.blocks import (
     table,
     text,
 )
-from poolbench.results.controls import EXPLAINED, control, marked, note
-from poolbench.results.findings import Standing, Task
-from poolbench.results.pooler_cost import PoolerCosts
-from poolbench.results.verdict import (
+from poolbench.report.controls import EXPLAINED, control, marked, note
+from poolbench.report.summary import Standing, Task
+from poolbench.runs.pooler_cost import PoolerCosts
+from poolbench.stats.across_datasets import Across
+from poolbench.stats.verdict import (
     METRIC_NAMES,
     Comparison,
     Word,

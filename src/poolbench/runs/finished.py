@@ -6,12 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from poolbench.errors import BadInput
-from poolbench.nested import leaves
-from poolbench.results.manifest import MANIFEST, read_manifest
-from poolbench.results.record import RECORD
-from poolbench.results.scores import Array, accuracy_scores, macro_f1_scores
-from poolbench.results.study import BYSTANDERS, StudyCell, planned_cell, read_cell
+from poolbench.core.errors import BadInput
+from poolbench.core.nested import leaves
+from poolbench.runs.manifest import MANIFEST, read_manifest
+from poolbench.runs.record import RECORD
+from poolbench.runs.study import BYSTANDERS, StudyCell, planned_cell, read_cell
+from poolbench.stats.scores import Array, accuracy_scores, macro_f1_scores
 
 SCORES = {"accuracy": accuracy_scores, "f1_macro": macro_f1_scores}
 # They change no result.

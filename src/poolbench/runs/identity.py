@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from poolbench.results.record import SCHEMA_VERSION
+from poolbench.runs.record import SCHEMA_VERSION
 
 # What does not change a result. Of dataset and encoder the content counts, not how it was named.
 BYSTANDERS = (

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from poolbench.errors import BadInput
-from poolbench.files import locked, replacing
+from poolbench.core.errors import BadInput
+from poolbench.core.io import locked, replacing
 
 MANIFEST = "study.json"
 

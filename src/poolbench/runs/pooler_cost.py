@@ -11,7 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from poolbench.results.verdict import counted
+from poolbench.stats.verdict import counted
 
 POOLER_COST = "pooler_cost.json"
 

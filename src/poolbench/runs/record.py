@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from poolbench.files import file_digest, replacing
+from poolbench.core.io import file_digest, replacing
 
 SCHEMA_VERSION = 1
 RECORD = "record.json"

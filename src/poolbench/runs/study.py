@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from poolbench.errors import BadInput
-from poolbench.nested import leaves
-from poolbench.results.manifest import MANIFEST, read_manifest
-from poolbench.results.record import (
+from poolbench.core.errors import BadInput
+from poolbench.core.nested import leaves
+from poolbench.runs.manifest import MANIFEST, read_manifest
+from poolbench.runs.record import (
     RECORD,
     DamagedRecord,
     Predictions,

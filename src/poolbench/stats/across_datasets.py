@@ -10,8 +10,7 @@ from math import ceil, log2, sqrt
 import numpy as np
 from scipy import stats
 
-from poolbench.results.protocol import Protocol
-from poolbench.results.statistics import (
+from poolbench.stats.paired_test import (
     Crossed,
     crossed,
     holm,
@@ -19,7 +18,8 @@ from poolbench.results.statistics import (
     sign_flip_p,
     two_sided_p,
 )
-from poolbench.results.verdict import (
+from poolbench.stats.protocol import Protocol
+from poolbench.stats.verdict import (
     METRIC_NAMES,
     Comparison,
     Word,

@@ -6,10 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from poolbench.results.pairing import Run, differences, objection
-from poolbench.results.power import components, examples_needed, seeds_range, smallest_effect
-from poolbench.results.protocol import Protocol
-from poolbench.results.statistics import (
+from poolbench.stats.paired_test import (
     Crossed,
     crossed,
     guarded_half_width,
@@ -17,7 +14,10 @@ from poolbench.results.statistics import (
     holm,
     look_level,
 )
-from poolbench.results.verdict import Comparison, Word, decide
+from poolbench.stats.pairing import Run, differences, objection
+from poolbench.stats.power import components, examples_needed, seeds_range, smallest_effect
+from poolbench.stats.protocol import Protocol
+from poolbench.stats.verdict import Comparison, Word, decide
 
 __all__ = [
     "Comparison",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from poolbench.results.scores import Array
-from poolbench.results.statistics import crossed, guarded_half_width
+from poolbench.stats.paired_test import crossed, guarded_half_width
+from poolbench.stats.scores import Array
 
 ALPHA = 0.05  # of an interval
 

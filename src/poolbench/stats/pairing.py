@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poolbench.results.protocol import Protocol
-from poolbench.results.scores import Array, accuracy_scores, macro_f1_scores
+from poolbench.stats.protocol import Protocol
+from poolbench.stats.scores import Array, accuracy_scores, macro_f1_scores
 
 
 @dataclass(frozen=True, eq=False)

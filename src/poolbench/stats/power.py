@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from poolbench.results.statistics import Array, Crossed, Values, variance_of_mean
+from poolbench.stats.paired_test import Array, Crossed, Values, variance_of_mean
 
 MOST_SEEDS = 1000  # beyond this, "more seeds" is no advice
 

@@ -7,7 +7,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from poolbench.results.power import MOST_SEEDS
+from poolbench.stats.power import MOST_SEEDS
 
 METRIC_NAMES = {"accuracy": "accuracy", "f1_macro": "macro-F1"}
 

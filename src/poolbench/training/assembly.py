@@ -8,13 +8,13 @@ from hydra.utils import get_object
 from omegaconf import DictConfig
 from torch import Tensor
 
-from poolbench.build import build
+from poolbench.core.errors import BadInput
+from poolbench.core.seeding import drawing
 from poolbench.encoders.base import Encoder
-from poolbench.errors import BadInput
-from poolbench.layers import Layers
-from poolbench.model import Head
+from poolbench.encoders.layer_mix import Layers
 from poolbench.poolers.base import Pooler
-from poolbench.streams import drawing
+from poolbench.training.build import build
+from poolbench.training.model import Head
 
 
 @dataclass(frozen=True)

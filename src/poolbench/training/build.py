@@ -4,8 +4,8 @@ from typing import Any
 
 from hydra.utils import get_object, instantiate
 
-from poolbench.config import TARGETS
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
+from poolbench.training.config import TARGETS
 
 
 def build(config: Any, *args: Any, **kwargs: Any) -> Any:
@@ -15,7 +15,7 @@ def build(config: Any, *args: Any, **kwargs: Any) -> Any:
         BadInput: the target was not defined where it may be, whatever path leads to it.
     """
     target = config["_target_"]
-    # poolbench.files.os.system starts with an allowed prefix, but it was defined elsewhere.
+    # poolbench.core.io.os.system starts with an allowed prefix, but it was defined elsewhere.
     if not f"{getattr(get_object(target), '__module__', '')}.".startswith(TARGETS):
         raise BadInput(f"_target_={target} is not allowed, only {' and '.join(TARGETS)} are")
     # In two steps: Hydra would take dataclasses among the arguments for configurations.

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import Strategy
 
-from poolbench.data.batch import Batch
+from poolbench.data.collate import Batch
 
 WARM_UP = 5
 

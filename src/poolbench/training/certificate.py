@@ -18,11 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.nn import functional
 
-from poolbench.assembly import layers_read
-from poolbench.data.batch import Batch, make_batch
-from poolbench.data.corpus import Corpus
-from poolbench.model import PooledClassifier
-from poolbench.prepare import plain, prepare
+from poolbench.data.collate import Batch, make_batch
+from poolbench.data.tokenized import Corpus
+from poolbench.training.assembly import layers_read
+from poolbench.training.model import PooledClassifier
+from poolbench.training.session import plain, prepare
 
 TEXTS = 8
 EXACT = 1e-4  # of float32 sums in another order, through all layers of an encoder

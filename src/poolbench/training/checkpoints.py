@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from poolbench.files import file_digest, replacing
+from poolbench.core.io import file_digest, replacing
 
 log = logging.getLogger(__name__)
 MONITOR = "val/accuracy"

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from poolbench.cell import Cell
-from poolbench.nested import leaves
-from poolbench.results.record import RECORD
+from poolbench.core.nested import leaves
+from poolbench.runs.identity import Cell
+from poolbench.runs.record import RECORD
 
 Record = dict[str, Any]
 Row = tuple[Cell, Record | None]

@@ -22,9 +22,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from poolbench.errors import BadInput
-from poolbench.nested import leaves
-from poolbench.rules import (
+from poolbench.core.errors import BadInput
+from poolbench.core.nested import leaves
+from poolbench.training.rules import (
     COMPONENTS,
     check_component,
     check_keys,
@@ -33,7 +33,7 @@ from poolbench.rules import (
     plain,
 )
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).parents[3] / "conf"
 HELP = """\
 Which pooler should I use with this encoder on this data, and what does it cost?
 

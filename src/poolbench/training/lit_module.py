@@ -21,11 +21,11 @@ from torchmetrics.classification import (
 )
 from transformers import get_scheduler
 
-from poolbench.build import build
-from poolbench.data.batch import Batch
-from poolbench.model import PooledClassifier
-from poolbench.shapes import check_logits_and_labels
-from poolbench.streams import seed_device, stream
+from poolbench.core.seeding import seed_device, stream
+from poolbench.core.shape_checks import check_logits_and_labels
+from poolbench.data.collate import Batch
+from poolbench.training.build import build
+from poolbench.training.model import PooledClassifier
 
 
 class Diverged(RuntimeError):

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from poolbench.cell import Cell
-from poolbench.errors import BadInput
+from poolbench.core.errors import BadInput
+from poolbench.runs.identity import Cell
 
 TABLE_ROWS = 200
 

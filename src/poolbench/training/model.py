@@ -3,11 +3,11 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from poolbench.data.batch import Batch
+from poolbench.core.shape_checks import check_head, explained
+from poolbench.data.collate import Batch
 from poolbench.encoders.base import Encoder
-from poolbench.layers import Layers
+from poolbench.encoders.layer_mix import Layers
 from poolbench.poolers.base import Beside, Pooler
-from poolbench.shapes import check_head, explained
 
 
 class Head(nn.Module):

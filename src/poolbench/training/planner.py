@@ -9,14 +9,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig, open_dict
 
-from poolbench.cell import identify
-from poolbench.data.corpus import Corpus
+from poolbench.data.tokenized import Corpus
 from poolbench.encoders.base import Encoder
-from poolbench.encoders.states import encode_once, states_file, states_size
-from poolbench.experiment import run_cell
-from poolbench.prepare import Prepared, encoder_as_run, model_of, prepare
-from poolbench.sweep import Planned, finished
-from poolbench.together import Shared, fusable, stackable
+from poolbench.encoders.feature_cache import encode_once, states_file, states_size
+from poolbench.runs.identity import identify
+from poolbench.training.run import run_cell
+from poolbench.training.session import Prepared, encoder_as_run, model_of, prepare
+from poolbench.training.sweep import Planned, finished
+from poolbench.training.together import Shared, fusable, stackable
 
 # Examples of a sample: enough steps to time, few enough to wait for.
 SAMPLE = {"frozen": 640, "full": 128}
@@ -175,7 +175,7 @@ def _sampled(p: Planned, folder: str) -> tuple[DictConfig, Prepared]:
     cfg = p.asked.cfg.copy()
     with open_dict(cfg):
         cfg.output_dir, cfg.trainer.enable_progress_bar = folder, False
-        cfg.logger = {"_target_": "poolbench.tracking.no_logger"}
+        cfg.logger = {"_target_": "poolbench.training.loggers.no_logger"}
         if "max_examples" in cfg.dataset:
             most = SAMPLE[cfg.encoder.tuning]
             cfg.dataset.max_examples = min(most, cfg.dataset.max_examples or most)

@@ -7,7 +7,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from poolbench.config import (
+from poolbench.core.errors import BadInput
+from poolbench.core.nested import leaves
+from poolbench.training.config import (
     TARGETS,
     ComparisonConfig,
     Config,
@@ -15,8 +17,6 @@ from poolbench.config import (
     PublishedConfig,
     TrainerConfig,
 )
-from poolbench.errors import BadInput
-from poolbench.nested import leaves
 
 # Groups whose files are open: what keys they have is for each file to say.
 COMPONENTS = ("dataset", "encoder", "layers", "pooler", "head", "logger")

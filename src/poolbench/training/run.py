@@ -15,22 +15,24 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.utilities import disable_possible_user_warnings
 
-from poolbench import checkpoints, kernels, provenance
-from poolbench.build import build
-from poolbench.cell import Cell
-from poolbench.certificate import certificate
-from poolbench.checkpoints import MONITOR
-from poolbench.data.corpus import Corpus
+from poolbench.core import environment as provenance
+from poolbench.core import kernels
+from poolbench.core.io import replacing
+from poolbench.core.redact import redacted
+from poolbench.data.tokenized import Corpus
 from poolbench.encoders.base import Encoder
-from poolbench.files import replacing
-from poolbench.model import PooledClassifier
-from poolbench.module import Classification
-from poolbench.prepare import Prepared, batches_of, model_of, plain, trainer_options
-from poolbench.redaction import redacted
-from poolbench.results.record import Predictions, write_record
-from poolbench.throughput import Throughput
-from poolbench.together import Follower, SharedClock, SharedLoop
-from poolbench.tracking import Tested, Tracker
+from poolbench.runs.identity import Cell
+from poolbench.runs.record import Predictions, write_record
+from poolbench.training import checkpoints
+from poolbench.training.build import build
+from poolbench.training.callbacks import Throughput
+from poolbench.training.certificate import certificate
+from poolbench.training.checkpoints import MONITOR
+from poolbench.training.lit_module import Classification
+from poolbench.training.loggers import Tested, Tracker
+from poolbench.training.model import PooledClassifier
+from poolbench.training.session import Prepared, batches_of, model_of, plain, trainer_options
+from poolbench.training.together import Follower, SharedClock, SharedLoop
 
 log = logging.getLogger(__name__)
 

@@ -10,14 +10,14 @@ import datasets
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from poolbench.assembly import Parts, assemble, layers_read
-from poolbench.build import build
-from poolbench.data.corpus import Corpus, tokenise
 from poolbench.data.datamodule import CorpusDataModule
+from poolbench.data.tokenized import Corpus, tokenise
 from poolbench.encoders.base import Encoder
-from poolbench.encoders.states import encode_once
-from poolbench.model import PooledClassifier
-from poolbench.vectors import pool_once, poolable_once
+from poolbench.encoders.feature_cache import encode_once
+from poolbench.training.assembly import Parts, assemble, layers_read
+from poolbench.training.build import build
+from poolbench.training.model import PooledClassifier
+from poolbench.training.vectors import pool_once, poolable_once
 
 VECTOR_SETTINGS = (
     "dataset",

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from poolbench.cell import Cell, identify
-from poolbench.closing import Progress
-from poolbench.command import Asked
-from poolbench.errors import BadInput, Interrupted
-from poolbench.experiment import run_cell
-from poolbench.files import locked, replacing
-from poolbench.module import Diverged
-from poolbench.prepare import plain, prepare
-from poolbench.redaction import redacted
-from poolbench.results.manifest import declare
-from poolbench.results.record import RECORD, DamagedRecord, read_record, write_record
-from poolbench.together import Shared
+from poolbench.core.errors import BadInput, Interrupted
+from poolbench.core.io import locked, replacing
+from poolbench.core.redact import redacted
+from poolbench.runs.identity import Cell, identify
+from poolbench.runs.manifest import declare
+from poolbench.runs.record import RECORD, DamagedRecord, read_record, write_record
+from poolbench.training.console import Progress
+from poolbench.training.launch import Asked
+from poolbench.training.lit_module import Diverged
+from poolbench.training.run import run_cell
+from poolbench.training.session import plain, prepare
+from poolbench.training.together import Shared
 
 log = logging.getLogger(__name__)
 FAILURE_LOG = "failure.log"

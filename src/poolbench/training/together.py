@@ -21,14 +21,14 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
 
-from poolbench import kernels
-from poolbench.cell import Cell
-from poolbench.data.batch import Batch
+from poolbench.core import kernels
+from poolbench.data.collate import Batch
 from poolbench.data.datamodule import ShuffledBatches
-from poolbench.model import LinearHead, PooledClassifier
-from poolbench.module import Classification, optimisation
-from poolbench.prepare import Prepared, batches_of, model_of
-from poolbench.throughput import WARM_UP, Throughput
+from poolbench.runs.identity import Cell
+from poolbench.training.callbacks import WARM_UP, Throughput
+from poolbench.training.lit_module import Classification, optimisation
+from poolbench.training.model import LinearHead, PooledClassifier
+from poolbench.training.session import Prepared, batches_of, model_of
 
 
 @dataclass(frozen=True)

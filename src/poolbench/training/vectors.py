@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from poolbench.data.batch import make_batch
-from poolbench.data.corpus import Corpus
-from poolbench.model import PooledClassifier
+from poolbench.data.collate import make_batch
+from poolbench.data.tokenized import Corpus
+from poolbench.training.model import PooledClassifier
 
 AT_ONCE = 256  # texts pooled together
 

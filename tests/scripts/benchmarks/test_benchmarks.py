@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import growth
 import pytest
 import torch
+from memory import added_peak
+from outcome import Claim
+from peers import missing
 
-from poolbench.benchmarks import growth
-from poolbench.benchmarks.memory import added_peak
-from poolbench.benchmarks.outcome import Claim
-from poolbench.benchmarks.peers import missing
-from poolbench.results.pooler_cost import read_pooler_costs
+from poolbench.runs.pooler_cost import read_pooler_costs
 from tests.conftest import ROOT
 
 Benchmark = Callable[..., dict[str, Any]]

@@ -5,13 +5,13 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import machine
 import pytest
 import torch
+from peers import missing
 
-from poolbench.benchmarks import machine
-from poolbench.benchmarks.peers import missing
-from poolbench.encoders.packed import Row
-from tests.benchmarks.test_benchmarks import Benchmark, check, claimed
+from poolbench.encoders.packing import Row
+from tests.scripts.benchmarks.test_benchmarks import Benchmark, check, claimed
 from tests.tiny_bert import tiny_bert
 
 APART = "training losses of 4 steps apart"

@@ -1,14 +1,14 @@
 """The limit counts the operations that torch itself counts, and no machine beats it."""
 
+import limit
 import pytest
 import torch
+from machine import Rates, copy_bandwidth, gemm_rate
 from torch.utils.flop_counter import FlopCounterMode
 
-from poolbench.benchmarks import limit
-from poolbench.benchmarks.machine import Rates, copy_bandwidth, gemm_rate
-from poolbench.data.batch import make_batch
+from poolbench.data.collate import make_batch
 from tests.conftest import make_scratch
-from tests.data.test_batch import corpus
+from tests.data.test_collate import corpus
 
 
 def test_a_forward_pass_has_the_operations_that_torch_counts() -> None:

@@ -3,8 +3,7 @@
 import time
 
 import pytest
-
-from poolbench.benchmarks.rounds import difference, interleave, ratio, timed
+from rounds import difference, interleave, ratio, timed
 
 
 def test_a_planted_delay_is_found_and_a_twin_is_not() -> None:

@@ -1,0 +1,1 @@
+"""Identity, record and study: what a run is before and after it ran."""

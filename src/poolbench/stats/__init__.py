@@ -1,0 +1,1 @@
+"""Paired statistics over runs: numpy and scipy only."""

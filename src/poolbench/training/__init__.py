@@ -1,0 +1,1 @@
+"""Configuration, training and evaluation of runs."""

@@ -1,8 +1,12 @@
-"""Ends that are no bugs: what the user can mend, and what the user or the machine broke off."""
+"""Exceptions for user errors and interrupts."""
 
 
-class BadInput(ValueError):
+class UserError(ValueError):
     """Configuration, data or files that cannot be used; ends the program with exit code 2."""
+
+
+class DivergedError(RuntimeError):
+    """The training loss is no longer finite."""
 
 
 class Interrupted(SystemExit):

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and known by what is in them."""
+"""Atomic writes, file locks and content digests."""
 
 import fcntl
 import hashlib
@@ -11,14 +11,14 @@ from typing import BinaryIO
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of a file's bytes, in hex."""
+    """sha256 of the bytes of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of ``path`` in one step, once all of it is on disk."""
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file that replaces ``path`` in one step, once all of it is on disk."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -33,11 +33,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[bool]:
-    """Nobody else is inside for the same ``path``; a process that dies lets go of it.
+def file_lock(path: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold an exclusive lock on ``path``; it is released when the process ends, however it ends.
 
     Yields:
-        True; or False at once where somebody else is inside and ``wait`` is false.
+        True; or False at once if another process holds the lock and ``wait`` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:

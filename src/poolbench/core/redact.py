@@ -1,4 +1,4 @@
-"""Secrets stay out of records, manifests and dashboards."""
+"""Remove secrets from what is written to records, manifests and dashboards."""
 
 import re
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 HIDDEN = "***"
 _SECRET = r"(?:\b|_)token|secret\w*|passw\w*|api_?key|credentials?"
 _SECRET_KEY = re.compile(rf"(?:{_SECRET})$", re.IGNORECASE)
-_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _IN_COMMAND = re.compile(rf"((?:{_SECRET})=)\S+", re.IGNORECASE)
 
 
 def redacted(value: Any) -> Any:
-    """The same containers without values of secret keys and without passwords in addresses.
+    """The same containers without values of secret keys and without passwords in URLs.
 
     Example:
         >>> redacted({"api_key": "abc", "path": "https://me:abc@host/data", "tokens": 128})
@@ -27,5 +27,5 @@ def redacted(value: Any) -> Any:
     if isinstance(value, list):
         return [redacted(item) for item in value]
     if isinstance(value, str):
-        return _IN_COMMAND.sub(rf"\1{HIDDEN}", _IN_ADDRESS.sub(HIDDEN, value))
+        return _IN_COMMAND.sub(rf"\1{HIDDEN}", _IN_URL.sub(HIDDEN, value))
     return value

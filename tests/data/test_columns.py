@@ -1,9 +1,9 @@
-"""Whatever the columns hold: one label map made from train, or an error that names the row."""
+"""Labels are mapped by the classes of train; unusable values are errors that name the row."""
 
 import datasets
 import pytest
 
-from poolbench.core.errors import BadInput
+from poolbench.core.errors import UserError
 from poolbench.data.columns import text_and_label
 
 
@@ -16,7 +16,7 @@ def prepared(train: dict[str, list[object]], **splits: dict[str, list[object]]):
     )
 
 
-def test_integers_are_ordered_as_numbers_and_strings_as_words() -> None:
+def test_integers_are_sorted_as_numbers_and_strings_as_words() -> None:
     numbers = prepared({"text": ["a", "b", "c"], "label": [10, 9, 2]})["train"]
     assert numbers.features["label"].names == ["2", "9", "10"]
     assert list(numbers["label"]) == [2, 1, 0]
@@ -42,12 +42,12 @@ def test_class_names_of_the_source_are_kept() -> None:
 
 
 GOOD = {"text": ["a", "b"], "label": [0, 1]}
-REFUSED = {
+REJECTED = {
     "no such column": ({"texts": ["a", "b"], "label": [0, 1]}, {}, "did you mean 'texts'"),
     "no rows": ({"text": [], "label": []}, {}, "train has no rows"),
     "a number for a text": ({"text": [1, 2], "label": [0, 1]}, {}, "train row 0.*expected text"),
-    "no text": ({"text": ["a", None], "label": [0, 1]}, {}, "train row 1.*holds nothing"),
-    "no label": ({"text": ["a", "b"], "label": [0, None]}, {}, "train row 1.*holds nothing"),
+    "no text": ({"text": ["a", None], "label": [0, 1]}, {}, "train row 1.*contains nothing"),
+    "no label": ({"text": ["a", "b"], "label": [0, None]}, {}, "train row 1.*contains nothing"),
     "a fraction for a label": ({"text": ["a"], "label": [0.5]}, {}, "0.5 .float.*an integer"),
     "a single class": ({"text": ["a", "b"], "label": [1, 1]}, {}, "a single class"),
     "a label that train lacks": (GOOD, {"text": ["c"], "label": [7]}, "test row 0: label '7'"),
@@ -55,8 +55,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("fault", REFUSED)
-def test_what_cannot_be_used_is_refused_by_split_and_row(fault: str) -> None:
-    train, test, message = REFUSED[fault]
-    with pytest.raises(BadInput, match=message):
+@pytest.mark.parametrize("fault", REJECTED)
+def test_unusable_values_are_rejected_by_split_and_row(fault: str) -> None:
+    train, test, message = REJECTED[fault]
+    with pytest.raises(UserError, match=message):
         prepared(train, **({"test": test} if test else {}))

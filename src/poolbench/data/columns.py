@@ -1,15 +1,15 @@
-"""From any Arrow tables to the columns ``text`` and ``label``: the same road for every source.
+"""Convert Arrow tables to the columns ``text`` and ``label``, for every source in the same way.
 
-Nothing is repaired in silence: what cannot be used is refused by split, row and column.
+Nothing is repaired silently: an unusable value is an error that names split, row and column.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import datasets
 
-from poolbench.core.errors import BadInput
+from poolbench.core.errors import UserError
 
 
 def text_and_label(
@@ -21,90 +21,69 @@ def text_and_label(
     """The same splits with the columns ``text`` (string) and ``label`` (ClassLabel).
 
     Args:
-        tables: split name -> table.
-        text_column: holds the text.
-        label_column: holds integers or strings, the same kind in every split.
-        names: label -> the name to show for it, where the source knows better names.
-
-    Raises:
-        BadInput: a missing column, an unusable text or label, a label that training never sees.
+        label_column: integers or strings, the same type in every split.
+        names: label -> class name, if the labels are not the names themselves.
     """
     classes = _classes(tables["train"], label_column)
+    index = {name: i for i, name in enumerate(classes)}
     features = datasets.Features(
         {
             "text": datasets.Value("string"),
             "label": datasets.ClassLabel(names=[(names or {}).get(c, c) for c in classes]),
         }
     )
-    index = {name: i for i, name in enumerate(classes)}
     prepared = {}
     for split, table in tables.items():
-        texts = _texts(table, split, text_column)
-        labels = []
-        for row, label in enumerate(_labels(table, split, label_column)):
+        texts = _column(table, split, text_column, lambda value: isinstance(value, str), "text")
+        labels = _labels(table, split, label_column)
+        for row, label in enumerate(labels):
             if label not in index:
-                raise BadInput(
-                    f"{split} row {row}: label {label!r} never occurs in train "
-                    f"(-1 marks a hidden test split; the classes are {_some(classes)})"
+                known = ", ".join(classes[:8]) + (", ..." if len(classes) > 8 else "")
+                raise UserError(
+                    f"{split} row {row}: label {label!r} does not occur in train "
+                    f"(-1 marks a hidden test split; the classes are {known})"
                 )
-            labels.append(index[label])
-        prepared[split] = datasets.Dataset.from_dict(
-            {"text": texts, "label": labels}, features=features
-        )
+        columns = {"text": texts, "label": [index[label] for label in labels]}
+        prepared[split] = datasets.Dataset.from_dict(columns, features=features)
     return prepared
 
 
 def _classes(train: datasets.Dataset, column: str) -> list[str]:
-    _column(train, "train", column)
-    feature = train.features[column]
     found = set(_labels(train, "train", column))
+    feature = train.features[column]
     if isinstance(feature, datasets.ClassLabel):
         return list(feature.names)
     if len(found) < 2:
-        raise BadInput(f"train has a single class, {found}: there is nothing to tell apart")
-    whole = all(label.lstrip("-").isdigit() for label in found)
-    return sorted(found, key=int) if whole else sorted(found)
-
-
-def _texts(table: datasets.Dataset, split: str, column: str) -> list[str]:
-    texts = _column(table, split, column)
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise BadInput(
-                f"{split} row {row}: column '{column}' holds {_kind(text)}, expected text"
-            )
-    return texts
+        raise UserError(f"train has a single class, {found}: classification needs at least two")
+    integers = all(label.lstrip("-").isdigit() for label in found)
+    return sorted(found, key=int) if integers else sorted(found)
 
 
 def _labels(table: datasets.Dataset, split: str, column: str) -> list[str]:
-    labels = _column(table, split, column)
+    def usable(label: Any) -> bool:
+        return isinstance(label, int | str) and not isinstance(label, bool) and label != ""
+
+    labels = _column(table, split, column, usable, "an integer or a string as class")
     feature = table.features[column]
-    for row, label in enumerate(labels):
-        if isinstance(label, bool) or not isinstance(label, int | str) or label == "":
-            raise BadInput(
-                f"{split} row {row}: column '{column}' holds {_kind(label)}, "
-                "expected an integer or a string for its class"
-            )
     if isinstance(feature, datasets.ClassLabel):
         return [str(label) if label < 0 else feature.names[label] for label in labels]
     return [str(label) for label in labels]
 
 
-def _column(table: datasets.Dataset, split: str, column: str) -> list[Any]:
+def _column(
+    table: datasets.Dataset, split: str, column: str, usable: Callable[[Any], bool], expected: str
+) -> list[Any]:
     if len(table) == 0:
-        raise BadInput(f"{split} has no rows")
+        raise UserError(f"{split} has no rows")
     if column not in table.column_names:
         near = difflib.get_close_matches(column, table.column_names, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(table.column_names)}"
-        raise BadInput(f"{split} has no column '{column}': {hint}")
-    return list(table[column])
-
-
-def _kind(value: Any) -> str:
-    if value is None or value == "":
-        return "nothing"
-    return f"{value!r:.40} ({type(value).__name__})"
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+        raise UserError(f"{split} has no column '{column}': {hint}")
+    values = list(table[column])
+    for row, value in enumerate(values):
+        if not usable(value):
+            found = "nothing" if value in (None, "") else f"{value!r:.40} ({type(value).__name__})"
+            raise UserError(
+                f"{split} row {row}: column '{column}' contains {found}, expected {expected}"
+            )
+    return values

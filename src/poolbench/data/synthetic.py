@@ -1,216 +1,166 @@
-"""Datasets whose answers are known: what a pooler can tell on them is proven, not measured.
+"""Datasets with known answers: what a pooler can and cannot classify on them is proven.
 
-They are for ``encoder=embedding``, where the state e(w) of a token follows from its word w alone:
-a pooler sees words in their order and nothing that an encoder has added. Generated from a seed.
+They are for ``encoder=embedding``, where the state e(w) of a token depends on its word w only.
+Examples 2i and 2i + 1 of a split are *twins*: one text of each class, which differ only in the
+property that defines the label. The proofs use two facts:
 
-Examples 2i and 2i + 1 of a split are *twins*: one text of each class, alike but for what the
-label is about. Two facts carry the proofs:
+* **Chance.** A pooler that maps both twins to one vector classifies exactly one of them correctly,
+  with any head: accuracy 1/2, up to ties that the rounding of a sum can break.
+* **Separates.** A linear head can reach accuracy 1 if some w . pooled + b has the sign of the
+  class. States of different words are linearly independent, so there is a w, a *readout*, with any
+  choice of values w . e(word).
 
-* **Chance.** A pooler that gives both twins one vector is right about exactly one of them,
-  whatever the head and however it is trained: accuracy exactly 1/2. (In floating point a sum in
-  another order may tip a tie between the classes; nothing else moves.)
-* **Separates.** Where some (w, b) gives w . pooled > b for every text of one class and < b for
-  every text of the other, a linear head can be right about all. States of different words are
-  linearly independent, so there is a w with any wanted products w . e(word); it is called a
-  *reading* of them below.
-
-*Bags* are the poolers that are permutation invariant. Counts over a split are exact because sizes
-are rounded down to whole blocks of ``BLOCK`` examples, in which every count occurs equally often.
+*Bag poolers* are the permutation-invariant ones. Sizes are rounded down to blocks of ``BLOCK``
+examples, in which every case occurs equally often.
 """
 
 from collections.abc import Callable
-from typing import NotRequired, TypedDict, Unpack
+from typing import Literal
 
 import datasets
 import numpy as np
+from pydantic import NonNegativeInt, PositiveInt
 
-from poolbench.core.errors import BadInput
-from poolbench.core.seeding import stream
+from poolbench.core.errors import UserError
+from poolbench.core.seeding import stream_seed
 
 BLOCK = 32
 FILLERS = ("ash", "birch", "cedar", "elm", "fir", "larch", "oak", "pine")
 VOCABULARY = ("red", "blue", "signal", *FILLERS)
 
-Draw = np.random.Generator
-Twins = Callable[[Draw, int], tuple[list[str], list[str]]]
-"""(randomness, number of the pair) -> the words of a text of class 0 and of its twin of class 1."""
+Twins = tuple[list[str], list[str]]  # the words of a text of class 0 and of its twin
 
 
-class Knobs(TypedDict):
-    """What every source here takes; sizes are in examples.
-
-    Raises:
-        BadInput: a size below ``BLOCK``.
-    """
-
-    train_size: int
-    validation_size: int
-    test_size: int
-    data_seed: int
-    max_examples: NotRequired[int | None]
-
-
-def presence(**knobs: Unpack[Knobs]) -> datasets.DatasetDict:
-    """Is there one strong token among any number of half-strength look-alikes?
-
-    16 tokens: 0 to 15 look-alikes ``0.5*signal``, each number equally often, the rest
-    ``0*signal``, whose state is zero. In the text of class ``present`` one of the rest is
-    ``signal``. With u = e(signal), every state is v u with v in {0, 1/2, 1}.
-
-    * **max separates**: in a dimension with u_d > 0 it is u_d max v, at least u_d with a signal
-      and at most u_d / 2 without.
-    * **mean is right about exactly 9/16 = .5625 at best**: it is u/16 times j/2 + 1 with and j/2
-      without a signal, j = 0..15 look-alikes. As half units the classes lie evenly on 2..17 and
-      0..15; they share the 14 values 2..15, where one of two is right. So the best of all heads
-      gets (14 / 2 + 2) / 16, and any threshold between 2 and 15 gets just that. ``sum`` and
-      ``mean_sqrt`` know the same, all texts being equally long.
-    * **conv separates**: a filter that reads one token, w . u = 1, gives what max gives.
-    * **cls, last are at 1/2 + 1/32 = .531 at best**, in expectation: twins have the same first
-      token but where the signal is the first, one pair in 16.
-    """
-
-    def twins(draw: Draw, i: int) -> tuple[list[str], list[str]]:
-        look_alikes = i % 16
-        absent = ["0.5*signal"] * look_alikes + ["0*signal"] * (16 - look_alikes)
-        present = [*absent[:-1], "signal"]
-        order = draw.permutation(16)
-        return [absent[k] for k in order], [present[k] for k in order]
-
-    return _generated(twins, ("absent", "present"), **knobs)
-
-
-def majority(**knobs: Unpack[Knobs]) -> datasets.DatasetDict:
-    """Which of two words, both always there, is the more frequent one?
-
-    17 tokens, ``red`` and ``blue`` in any order; the more frequent one 9 to 16 times, each number
-    equally often. The twin has the two words exchanged.
-
-    * **mean separates**: it is p e(red) + (1 - p) e(blue), and the reading red = 1, blue = -1
-      gives 2p - 1, at least 1/17 in size, with the sign of the label. So does ``sum``.
-    * **max, min are at exactly 1/2**: both words are always there, so the maximum is one and the
-      same vector for every text.
-    * **cls, last are at 12.5/17 = .735**, in expectation: the share of the majority word is the
-      chance that the first token is it, and to go by the first token is the best they can do.
-    """
-
-    def twins(draw: Draw, i: int) -> tuple[list[str], list[str]]:
-        more = 9 + i % 8
-        red = draw.permutation(17) < more
-        return _colours(red), _colours(~red)
-
-    return _generated(twins, ("red", "blue"), **knobs)
-
-
-def order(**knobs: Unpack[Knobs]) -> datasets.DatasetDict:
-    """Is it "red blue" or "blue red"?
-
-    12 tokens: ten fillers and, side by side and neither first nor last, ``red`` and ``blue``. The
-    twin has the two exchanged: the same bag in another order.
-
-    * **Bags are at exactly 1/2**: twins are permutations of each other.
-    * **cls, last are at exactly 1/2**: twins have the same fillers at both ends.
-    * **conv separates**: a filter of width 2 that reads red = 1 in its first and blue = 1 in its
-      second place, all else 0, with bias -1, gives 1 on "red blue" and at most 0 on any other
-      window, so after ReLU and maximum 1 for one class and 0 for the other.
-    * Other order-sensitive poolers (recurrent, weighted by position) can tell as well, some of
-      them by margins that shrink with the length: nothing is claimed for them.
-    """
-
-    def twins(draw: Draw, i: int) -> tuple[list[str], list[str]]:
-        words = _fillers(draw, 10)
-        place = int(draw.integers(1, 10))
-        before, after = words[:place], words[place:]
-        return [*before, "red", "blue", *after], [*before, "blue", "red", *after]
-
-    return _generated(twins, ("red blue", "blue red"), **knobs)
-
-
-def first(**knobs: Unpack[Knobs]) -> datasets.DatasetDict:
-    """Which of two words comes first?
-
-    12 tokens: ``red`` or ``blue`` at the beginning, the other one somewhere later but not last,
-    ten fillers. The twin has the two exchanged: the same bag.
-
-    * **cls separates**: it is e(red) or e(blue).
-    * **Bags are at exactly 1/2**: twins are permutations of each other.
-    * **last is at exactly 1/2**: twins end with the same filler.
-    * **conv separates**: a filter of width 2 that reads blue = 1 in its second place alone gives 1
-      where blue has a token before it, and 0 where blue is the first token of the text.
-    """
-
-    def twins(draw: Draw, i: int) -> tuple[list[str], list[str]]:
-        words = _fillers(draw, 10)
-        place = int(draw.integers(0, 10))
-        before, after = words[:place], words[place:]
-        return ["red", *before, "blue", *after], ["blue", *before, "red", *after]
-
-    return _generated(twins, ("red", "blue"), **knobs)
-
-
-def length(**knobs: Unpack[Knobs]) -> datasets.DatasetDict:
-    """Is the text short or long? Its words do not say, the padding beside it does.
-
-    A short text is 4 independent fillers, its long twin the same 4 words said four times over, 16
-    tokens. (Independent words alone would not do: a mean of 4 scatters more widely than a mean of
-    16, and even a linear head can tell lengths by that.)
-
-    * **mean, max, min and all that depend on the shares of the words alone are at exactly 1/2**:
-      twins have the same words in the same shares. ``cls`` and ``last`` too: the same ends.
-    * **An unmasked mean separates, wherever each batch holds a long text**: padded to 16 tokens,
-      the reading 1 for every word and 0 for the padding gives the share of real tokens, 1/4 or 1.
-      Where a batch holds short texts only there is no padding, and twins get one vector again:
-      what such a model says of a text depends on the texts beside it. Evaluation here goes by
-      length in batches of 128, so a split of 128 examples leaks, and one of 512 (two batches of
-      long texts, two of short ones) is back at 1/2. Hence the sizes in
-      ``conf/dataset/length.yaml``.
-    * **sum separates**, by the same reading: 4 or 16. That is its right, it is no mean.
-    """
-
-    def twins(draw: Draw, i: int) -> tuple[list[str], list[str]]:
-        words = _fillers(draw, 4)
-        return words, words * 4
-
-    return _generated(twins, ("short", "long"), **knobs)
-
-
-def _generated(
-    twins: Twins, class_names: tuple[str, str], **knobs: Unpack[Knobs]
+def generate(
+    name: Literal["presence", "majority", "order", "first", "length"],
+    train_size: PositiveInt,
+    validation_size: PositiveInt,
+    test_size: PositiveInt,
+    data_seed: NonNegativeInt = 0,
+    max_examples: PositiveInt | None = None,
 ) -> datasets.DatasetDict:
+    """One of the datasets of this module; sizes are numbers of examples, at least ``BLOCK``."""
+    twins, class_names = DATASETS[name]
     features = datasets.Features(
-        {
-            "text": datasets.Value("string"),
-            "label": datasets.ClassLabel(names=list(class_names)),
-        }
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=list(class_names))}
     )
-    most = knobs.get("max_examples")
+    sizes = {"train": train_size, "validation": validation_size, "test": test_size}
     splits = datasets.DatasetDict()
-    for split, size in (
-        ("train", knobs["train_size"]),
-        ("validation", knobs["validation_size"]),
-        ("test", knobs["test_size"]),
-    ):
-        size = size if most is None else min(size, most)
+    for split, size in sizes.items():
+        size = size if max_examples is None else min(size, max_examples)
         if size < BLOCK:
-            raise BadInput(
-                f"the {split} split would have {size} examples: this dataset comes in blocks of "
-                f"{BLOCK}, so that every case occurs equally often; raise dataset.{split}_size or "
-                "dataset.max_examples"
+            raise UserError(
+                f"the {split} split would have {size} examples, but this dataset is generated in "
+                f"blocks of {BLOCK}: raise dataset.{split}_size or dataset.max_examples"
             )
-        draw = np.random.default_rng(stream(knobs["data_seed"], f"{twins.__qualname__} {split}"))
+        # The stream has had this name since the first version: another one would change the texts.
+        draw = np.random.default_rng(stream_seed(data_seed, f"{name}.<locals>.twins {split}"))
         pairs = [twins(draw, i) for i in range(size // BLOCK * BLOCK // 2)]
+        texts = [" ".join(words) for pair in pairs for words in pair]
         splits[split] = datasets.Dataset.from_dict(
-            {
-                "text": [" ".join(words) for pair in pairs for words in pair],
-                "label": [0, 1] * len(pairs),
-            },
-            features=features,
+            {"text": texts, "label": [0, 1] * len(pairs)}, features=features
         )
     return splits
 
 
-def _colours(red: np.ndarray) -> list[str]:
-    return ["red" if is_red else "blue" for is_red in red]
+def presence(draw: np.random.Generator, i: int) -> Twins:
+    """Does the text have one ``signal`` among a varying number of half-strength ones?
+
+    16 tokens: 0 to 15 of them are ``0.5*signal``, each number equally often, the rest ``0*signal``
+    with state zero. In class ``present`` one of the rest is ``signal``. With u = e(signal), every
+    state is v u with v in {0, 1/2, 1}.
+
+    * **max separates**: in a dimension with u_d > 0 it is u_d with a signal, else at most u_d / 2.
+    * **mean reaches at most 9/16 = .5625**: it is u/32 times j + 2 with a signal and j without,
+      j = 0..15. The classes are uniform on 2..17 and 0..15 and share the 14 values 2..15, where
+      one of two is right: (14 / 2 + 2) / 16. So do ``sum`` and ``mean_sqrt``: equal lengths.
+    * **conv separates**: a filter of width 1 with w . u = 1 gives what max gives.
+    * **cls and last reach at most 1/2 + 1/32 = .531** in expectation: twins have the same first
+      token, except if it is the signal, which happens in one pair of 16.
+    """
+    half = i % 16
+    absent = ["0.5*signal"] * half + ["0*signal"] * (16 - half)
+    present = [*absent[:-1], "signal"]
+    order = draw.permutation(16)
+    return [absent[k] for k in order], [present[k] for k in order]
 
 
-def _fillers(draw: Draw, count: int) -> list[str]:
-    return [str(word) for word in draw.choice(FILLERS, count)]
+def majority(draw: np.random.Generator, i: int) -> Twins:
+    """Which of two words is more frequent, if both always occur?
+
+    17 tokens, ``red`` and ``blue`` in random order; the more frequent one 9 to 16 times, each
+    number equally often. The twin has the two words exchanged.
+
+    * **mean separates**: it is p e(red) + (1 - p) e(blue), and the readout red = 1, blue = -1 gives
+      2p - 1, at least 1/17 in size. So does ``sum``.
+    * **max and min are at exactly 1/2**: both words always occur, so all texts have one maximum.
+    * **cls and last are at 12.5/17 = .735** in expectation: the share of the majority word is the
+      probability that it is the first token, and predicting the first token is optimal.
+    """
+    red = draw.permutation(17) < 9 + i % 8
+    words = np.where([red, ~red], "red", "blue")
+    return words[0].tolist(), words[1].tolist()
+
+
+def order(draw: np.random.Generator, i: int) -> Twins:
+    """Does the text contain "red blue" or "blue red"?
+
+    12 tokens: ten fillers and, next to each other and neither first nor last, ``red`` and
+    ``blue``. The twin has the two exchanged.
+
+    * **Bag poolers are at exactly 1/2**: twins are permutations of each other.
+    * **cls and last are at exactly 1/2**: twins have the same first and last token.
+    * **conv separates**: a filter of width 2 with red = 1 at its first and blue = 1 at its second
+      position and bias -1 gives 1 on "red blue" and at most 0 on any other window.
+    """
+    before, after = _fillers(draw, 1)
+    return [*before, "red", "blue", *after], [*before, "blue", "red", *after]
+
+
+def first(draw: np.random.Generator, i: int) -> Twins:
+    """Which of two words comes first?
+
+    12 tokens: ``red`` or ``blue`` at the start, the other one later but not last, ten fillers.
+    The twin has the two exchanged.
+
+    * **cls separates**: it is e(red) or e(blue).
+    * **Bag poolers are at exactly 1/2**: twins are permutations of each other.
+    * **last is at exactly 1/2**: twins have the same last token.
+    * **conv separates**: a filter of width 2 with blue = 1 at its second position gives 1 if a
+      token precedes blue, and 0 if blue is the first token.
+    """
+    before, after = _fillers(draw, 0)
+    return ["red", *before, "blue", *after], ["blue", *before, "red", *after]
+
+
+def length(draw: np.random.Generator, i: int) -> Twins:
+    """Is the text short or long? Its words carry no information, the padding of a batch does.
+
+    A short text has 4 random fillers, its long twin repeats them four times, 16 tokens.
+
+    * **mean, max, min and all poolers that depend on word frequencies only are at exactly 1/2**:
+      twins have the same frequencies. So are ``cls`` and ``last``: the same first and last token.
+    * **An unmasked mean separates if every batch has a long text**: padded to 16 tokens, the
+      readout 1 for every word and 0 for the padding gives the share of real tokens, 1/4 or 1.
+      Evaluation batches are sorted by length: with 128 examples in a split, as in
+      ``conf/dataset/length.yaml``, there is one; with 512, short texts are not padded.
+    * **sum separates** with the same readout, 4 or 16.
+    """
+    words = draw.choice(FILLERS, 4).tolist()
+    return words, words * 4
+
+
+def _fillers(draw: np.random.Generator, first_cut: int) -> Twins:
+    """Ten fillers, cut in two at a random place before the last one."""
+    words = draw.choice(FILLERS, 10).tolist()
+    cut = int(draw.integers(first_cut, 10))
+    return words[:cut], words[cut:]
+
+
+DATASETS: dict[str, tuple[Callable[[np.random.Generator, int], Twins], tuple[str, str]]] = {
+    "presence": (presence, ("absent", "present")),
+    "majority": (majority, ("red", "blue")),
+    "order": (order, ("red blue", "blue red")),
+    "first": (first, ("red", "blue")),
+    "length": (length, ("short", "long")),
+}

@@ -1,8 +1,9 @@
-"""A dataset tokenised once: the token ids of every text end to end, no padding anywhere."""
+"""A dataset as token ids, stored end to end without padding."""
 
 import hashlib
+import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import datasets
@@ -13,41 +14,41 @@ from torch import Tensor
 from poolbench.core.shape_checks import check_labels
 from poolbench.data.loaders import SPLITS, digest
 
+# Texts -> (token ids of each text, number of truncated texts).
 Tokenize = Callable[[list[str]], tuple[list[list[int]], int]]
-"""Texts -> (token ids of each, how many texts had to be cut)."""
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """Every split of a dataset as token ids; an example's id is its row over all splits."""
+class TokenizedDataset:
+    """Token ids and labels of all splits; an example's id is its row over all splits."""
 
-    ids: Int[Tensor, " total"]
-    starts: Int[Tensor, " N+1"]
+    ids: Int[Tensor, " total"]  # token ids of all examples, end to end
+    starts: Int[Tensor, " N+1"]  # index of the first token of each example, then the total
     labels: Int[Tensor, " N"]
-    splits: dict[str, range]
-    class_names: tuple[str, ...]
-    cut: int
-    blank: int
-    data_digest: str
+    splits: dict[str, range] = field(default_factory=dict)  # split name -> its example ids
+    class_names: tuple[str, ...] = ()
+    cut: int = 0  # number of truncated texts
+    blank: int = 0  # number of texts that are empty or white space
+    data_digest: str = ""  # digest of the texts and labels
 
     @property
     def lengths(self) -> Int[Tensor, " N"]:
-        """Tokens in each example."""
+        """Number of tokens of each example."""
         return self.starts.diff()
 
     @property
     def token_digest(self) -> str:
-        """The identity of the tokenised texts."""
+        """Digest of the token ids of all examples."""
         return _sha256(self.ids, self.starts)
 
     @property
     def token_counts(self) -> Int[Tensor, " V"]:
-        """How often each token id occurs in the training split."""
+        """Occurrences of each token id in the training split."""
         rows = self.splits["train"]
         return torch.bincount(self.ids[self.starts[rows.start] : self.starts[rows.stop]])
 
     def summary(self) -> dict[str, Any]:
-        """What a record says of its data."""
+        """The ``data`` part of a record."""
         test = self.splits["test"]
         return {
             "classes": list(self.class_names),
@@ -58,61 +59,39 @@ class Corpus:
         }
 
     def split_digest(self, split: str) -> str:
-        """The identity of one split: which examples, in which order, with which labels."""
+        """Digest of the token ids and labels of one split, in order."""
         rows = self.splits[split]
         first, last = int(self.starts[rows.start]), int(self.starts[rows.stop])
         return _sha256(self.ids[first:last], self.labels[rows.start : rows.stop])
 
 
-def tokenise(splits: datasets.DatasetDict, tokenize: Tokenize) -> Corpus:
-    """All splits through one tokenizer.
-
-    Raises:
-        ShapeError: a label outside 0..C-1.
-    """
-    texts: list[str] = []
-    labels: list[int] = []
-    ranges = {}
-    for split in SPLITS:
-        ranges[split] = range(len(texts), len(texts) + len(splits[split]))
-        texts += splits[split]["text"]
-        labels += splits[split]["label"]
-    ids, starts, cut = _packed(texts, tokenize)
+def tokenize_splits(splits: datasets.DatasetDict, tokenize: Tokenize) -> TokenizedDataset:
+    """Tokenize the train, validation and test splits; labels must be 0 to C-1."""
+    tables = [splits[name] for name in SPLITS]
+    labels = torch.tensor([label for table in tables for label in table["label"]])
     class_names = tuple(splits["train"].features["label"].names)
-    labels_tensor = torch.tensor(labels)
-    check_labels(labels_tensor, len(class_names))
-    return Corpus(
-        ids=ids,
-        starts=starts,
-        labels=labels_tensor,
-        splits=ranges,
+    check_labels(labels, len(class_names))
+    ends = itertools.accumulate(map(len, tables), initial=0)
+    ranges = itertools.starmap(range, itertools.pairwise(ends))
+    return replace(
+        tokenize_texts([text for table in tables for text in table["text"]], tokenize),
+        labels=labels,
+        splits=dict(zip(SPLITS, ranges, strict=True)),
         class_names=class_names,
-        cut=cut,
-        blank=sum(not text.strip() for text in texts),
         data_digest=digest(splits),
     )
 
 
-def unlabelled(texts: Sequence[str], tokenize: Tokenize) -> Corpus:
-    """New texts; their labels are all 0 and mean nothing."""
-    ids, starts, cut = _packed(list(texts), tokenize)
-    return Corpus(
-        ids=ids,
-        starts=starts,
-        labels=torch.zeros(len(texts), dtype=torch.long),
-        splits={},
-        class_names=(),
+def tokenize_texts(texts: Sequence[str], tokenize: Tokenize) -> TokenizedDataset:
+    """Tokenize unlabelled texts; all labels are 0 and have no meaning."""
+    rows, cut = tokenize(list(texts))
+    return TokenizedDataset(
+        ids=torch.tensor([token for row in rows for token in row], dtype=torch.int32),
+        starts=torch.tensor([0, *map(len, rows)]).cumsum(0),
+        labels=torch.zeros(len(rows), dtype=torch.long),
         cut=cut,
         blank=sum(not text.strip() for text in texts),
-        data_digest="",
     )
-
-
-def _packed(texts: list[str], tokenize: Tokenize) -> tuple[Tensor, Tensor, int]:
-    rows, cut = tokenize(texts)
-    ids = torch.tensor([token for row in rows for token in row], dtype=torch.int32)
-    lengths = torch.tensor([0, *(len(row) for row in rows)])
-    return ids, lengths.cumsum(0), cut
 
 
 def _sha256(*tensors: Tensor) -> str:

@@ -11,7 +11,7 @@ MASK = torch.tensor(
     [
         [True, True, False, False, False, False],
         [False, False, False, True, True, True],
-        [True, False, True, False, True, False],  # holes are allowed
+        [True, False, True, False, True, False],  # with gaps
         [True, True, True, True, True, True],
         [False, False, False, False, False, False],
     ]
@@ -59,13 +59,13 @@ def test_weighted_sum_agrees_with_a_loop() -> None:
 
 
 @pytest.mark.parametrize("compiling", [False, True], ids=["valid tokens only", "compiled"])
-def test_by_token_is_the_function_of_each_valid_token_and_zeros_elsewhere(
+def test_per_token_is_the_function_of_each_valid_token_and_zeros_elsewhere(
     compiling: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
     hidden = POISONED.clone().requires_grad_()
     weight = torch.randn(3, 2, generator=DRAW, dtype=torch.float64, requires_grad=True)
-    got = masked.by_token(lambda tokens: (tokens @ weight).exp(), hidden, MASK)
+    got = masked.per_token(lambda tokens: (tokens @ weight).exp(), hidden, MASK)
     expected = torch.zeros(5, 6, 2, dtype=torch.float64)
     for b, t in MASK.nonzero().tolist():
         expected[b, t] = (HIDDEN[b, t] @ weight).exp()
@@ -75,9 +75,9 @@ def test_by_token_is_the_function_of_each_valid_token_and_zeros_elsewhere(
     assert (hidden.grad[~MASK] == 0).all()
 
 
-def test_by_token_computes_nothing_for_padding() -> None:
+def test_per_token_computes_nothing_for_padding() -> None:
     seen = []
-    masked.by_token(lambda tokens: seen.append(len(tokens)) or tokens, HIDDEN, MASK)
+    masked.per_token(lambda tokens: seen.append(len(tokens)) or tokens, HIDDEN, MASK)
     assert seen == [int(MASK.sum())]
 
 

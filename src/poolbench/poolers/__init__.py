@@ -1,1 +1,1 @@
-"""Poolers: (B, T, D) hidden states and a (B, T) mask to one (B, P) vector per text."""
+"""Poolers: hidden states (B, T, D) and a mask (B, T) to one vector per text, (B, P)."""

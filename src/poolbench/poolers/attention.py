@@ -1,47 +1,29 @@
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from pydantic import PositiveInt
+from torch import nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Pooler
+from poolbench.poolers.base import Hidden, Mask, TokenWeights, WeightedSumPooler
 
 
-class AttentionPooler(Pooler):
-    """A learned weighted mean, sum_t a_t x_t with a = softmax_t(v . tanh(W x_t + b)).
-
-    Hierarchical attention networks (Yang et al., 2016).
-
-    Args:
-        hidden_dim: D.
-        attention_dim: rows of W, the width in which tokens are scored.
+class AttentionPooler(WeightedSumPooler):
+    """sum_t a_t x_t, a = softmax_t(v . tanh(W x_t + b)): HAN attention (Yang et al., 2016).
 
     Example:
-        >>> hidden = torch.tensor([[[1.0], [7.0], [99.0]]])
-        >>> mask = torch.tensor([[True, True, False]])
+        >>> hidden, mask = torch.tensor([[[1.], [7.], [99.]]]), torch.tensor([[True, True, False]])
         >>> pooler = AttentionPooler(hidden_dim=1, attention_dim=1)
         >>> _ = nn.init.zeros_(pooler.score.weight)  # equal scores: the plain mean
-        >>> pooler(hidden, mask)
-        tensor([[4.]], grad_fn=<ViewBackward0>)
+        >>> pooler(hidden, mask).detach()
+        tensor([[4.]])
     """
 
     permutation_invariant = True
-    weighs = "attention"
+    weights_label = "attention"
 
-    def __init__(self, hidden_dim: int, attention_dim: int = 128) -> None:
+    def __init__(self, hidden_dim: int, attention_dim: PositiveInt = 128) -> None:
         super().__init__(hidden_dim)
         self.project = nn.Linear(hidden_dim, attention_dim)
         self.score = nn.Linear(attention_dim, 1, bias=False)
 
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B D"]:
-        return masked.weighted_sum(hidden, self.shares(hidden, mask), mask)
-
-    def shares(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B T"]:
-        return masked.softmax(masked.by_token(self._score, hidden, mask), mask)
-
-    def _score(self, tokens: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
-        scores: Tensor = self.score(torch.tanh(self.project(tokens))).squeeze(-1)
-        return scores
+    def token_weights(self, hidden: Hidden, mask: Mask) -> TokenWeights:
+        scores = masked.per_token(lambda x: self.score(self.project(x).tanh()), hidden, mask)
+        return masked.softmax(scores.squeeze(-1), mask)

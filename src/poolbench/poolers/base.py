@@ -1,115 +1,114 @@
-"""The contract every pooler keeps.
+"""Base classes of poolers: hidden states (B, T, D) and a mask (B, T) to one vector per text (B, P).
 
-Shape letters, here and everywhere: B batch, T tokens, D hidden width, P pooled width, C classes,
-H heads, K queries, L layers.
-
-It exists so that one pooler can take another's place in any model: the encoder says ``hidden_dim``,
-the pooler answers with ``output_dim``, the head is built from that, and nobody repeats a number.
+Shape letters: B batch, T tokens, D hidden width, P pooled width, C classes, H heads, K queries,
+L layers. Widths are attributes, not configuration: a pooler is built with the encoder's
+``hidden_dim``, the head with the pooler's ``output_dim``.
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from poolbench.core.shape_checks import (
-    check_hidden_and_mask,
-    check_pooled,
-    check_supplied,
-    explained,
-)
+from poolbench.core.shape_checks import ShapeError, check_hidden_and_mask, check_pooled, explained
+from poolbench.poolers import masked
+
+Hidden = masked.Hidden
+Mask = masked.Mask
+Pooled = Float[Tensor, "B P"]
+TokenWeights = Float[Tensor, "B T"]
 
 Need = Literal["token_ids", "layers", "token_counts", "native_head"]
-
-
-class Beside(NamedTuple):
-    """What stands beside the states of a batch, for the few poolers that need it.
-
-    Attributes:
-        token_ids: as the encoder got them.
-        layers: the states of the layers that the pooler's ``reads`` names, in its order.
-    """
-
-    token_ids: Int[Tensor, "B T"] | None = None
-    layers: Float[Tensor, "B T R D"] | None = None
+EXTRA_INPUTS = frozenset({"token_ids", "layers"})  # the needs that are arguments of forward
 
 
 class Pooler(nn.Module, ABC):
-    """One vector for each text, from the states of its tokens.
+    """One vector per text, computed from the hidden states of its tokens; zeros without tokens.
 
-    A subclass sets ``output_dim`` where it differs from ``hidden_dim``, declares
-    ``permutation_invariant``, and writes ``forward``. A row with no valid token gives zeros.
+    A subclass declares ``permutation_invariant``, implements ``forward``, and sets ``output_dim``
+    where it differs from ``hidden_dim``. ``contract.py`` measures what a pooler promises.
+
+    Attributes:
+        permutation_invariant: whether ``pooled`` is independent of the order of the tokens.
+        needs_special_tokens: whether it pools a special token such as [CLS].
+        depends_on_padding: whether ``pooled`` depends on the rest of the batch; pitfalls only.
+        graph_break: whether ``torch.compile`` needs several graphs for it.
+        needs: inputs beyond (hidden, mask), passed as keyword arguments of the same names. Of
+            ``forward``: ``token_ids`` (B, T), and ``layers`` (B, T, L, D), the states of the layers
+            in ``layer_indices``. Of ``__init__``: ``token_counts`` (V,), the frequency of each
+            token id in the training split, and ``native_head``, see ``native.py``.
+        layer_indices: encoder layers, counted from the end: -1 is the last.
+        weights_label: what ``token_weights`` are, in a few words; None if there are none.
+        extra_loss: a penalty, set by ``forward`` and added to the training loss.
     """
 
     permutation_invariant: ClassVar[bool]
-    """Does the order of a text's tokens leave ``pooled`` as it is? The tests hold it to this."""
-
-    reads_special: ClassVar[bool] = False
-    """Is it about a special token such as [CLS]? Then there is nothing to pool without them."""
-
-    reads_padding: ClassVar[bool] = False
-    """Does ``pooled`` depend on the batch around a text? Only a pitfall's may."""
-
+    needs_special_tokens: ClassVar[bool] = False
+    depends_on_padding: ClassVar[bool] = False
+    graph_break: ClassVar[bool] = False
     needs: ClassVar[frozenset[Need]] = frozenset()
-    """What it needs beyond (hidden, mask), as keyword arguments of the same names:
-
-    * of ``forward``: ``token_ids`` and ``layers``, see ``Beside``;
-    * of ``__init__``: ``token_counts``, how often each token id occurs in the training split, (V,);
-      ``native_head``, the one of the encoder's family (``native.py``).
-    """
-
-    reads: tuple[int, ...] = ()
-    """With ``layers`` in ``needs``: which ones, counted from the end, -1 being the last."""
-
-    weighs: ClassVar[str | None] = None
-    """What its ``shares`` are, in a few words; None where tokens have no weight of their own."""
-
+    weights_label: ClassVar[str | None] = None
+    layer_indices: tuple[int, ...] = ()
     extra_loss: Tensor | None = None
-    """Set by ``forward`` where a pooler has a penalty: added to the loss while training."""
 
     def __init__(self, hidden_dim: int) -> None:
         super().__init__()
-        self.hidden_dim = hidden_dim
-        self.output_dim = hidden_dim
+        self.hidden_dim = self.output_dim = hidden_dim
 
     @abstractmethod
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B P"]:
+    def forward(self, hidden: Hidden, mask: Mask, *args: Any, **extra_inputs: Any) -> Pooled:
         """``pooled``; ``mask`` is True on the tokens to pool."""
 
-    def shares(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B T"]:
-        """How much of ``pooled`` each token makes up, 1 in all: only where the pooler ``weighs``.
+    def token_weights(self, hidden: Hidden, mask: Mask, *args: Any, **kwargs: Any) -> TokenWeights:
+        """How much each token contributes to ``pooled``: non-negative, 0 at masked positions.
 
-        Of several weights for a token (heads, queries, dimensions) it is their mean.
+        Weights in several heads, queries or dimensions are averaged. Takes what ``forward`` takes.
         """
-        raise TypeError(f"{type(self).__name__} gives tokens no weight")
+        raise TypeError(f"{type(self).__name__} has no token weights")
 
     def __call__(
-        self, hidden: Tensor, mask: Tensor | None = None, beside: Beside | None = None
+        self, hidden: Tensor, mask: Tensor | None = None, **extra_inputs: Tensor
     ) -> Tensor:
-        """``forward`` between two checks.
+        """``forward`` with its arguments and its result checked.
 
         Raises:
-            ShapeError: wrong rank, width, dtype, mask, something missing that the pooler ``needs``,
-                or a result that is not (B, output_dim).
+            ShapeError: wrong rank, width, dtype or mask; an extra input that is missing, not in
+                ``needs`` or of another batch; a result that is not (B, output_dim).
         """
         check_hidden_and_mask(hidden, mask, self.hidden_dim)
-        given = self._asked(beside or Beside(), hidden) if self.needs else {}
+        self._check_extra_inputs(extra_inputs, hidden)
         try:
-            pooled: Tensor = super().__call__(hidden, mask, **given)
+            pooled: Tensor = super().__call__(hidden, mask, **extra_inputs)
         except RuntimeError as error:
             raise explained(error, type(self).__name__) from error
         check_pooled(pooled, hidden, self.output_dim)
         return pooled
 
-    def _asked(self, beside: Beside, hidden: Tensor) -> dict[str, Tensor]:
-        given = {}
-        if "token_ids" in self.needs:
-            given["token_ids"] = check_supplied("token_ids", beside.token_ids, hidden)
-        if "layers" in self.needs:
-            given["layers"] = check_supplied("layers", beside.layers, hidden)
-        return given
+    def _check_extra_inputs(self, extra_inputs: dict[str, Tensor], hidden: Tensor) -> None:
+        name, needed = type(self).__name__, EXTRA_INPUTS & self.needs
+        for key in sorted(needed - extra_inputs.keys()):
+            raise ShapeError(f"{name} needs {key}: pass it by keyword, {key}=...")
+        for key, value in extra_inputs.items():
+            if key not in needed:
+                raise ShapeError(f"{name} takes no {key}: pass only the inputs in its needs")
+            if value.shape[:2] != hidden.shape[:2]:
+                raise ShapeError(
+                    f"{key} are {tuple(value.shape)} but hidden is {tuple(hidden.shape)}: expected "
+                    "the same (B, T); take both from the same batch"
+                )
+
+
+class WeightedSumPooler(Pooler):
+    """A weighted sum of tokens, sum_t w_t x_t: a subclass implements ``token_weights`` only.
+
+    The weights are in float32 or wider, 0 at masked positions and in rows without tokens.
+    """
+
+    @abstractmethod
+    def token_weights(self, hidden: Hidden, mask: Mask, *args: Any, **kwargs: Any) -> TokenWeights:
+        """The weight of each token."""
+
+    def forward(self, hidden: Hidden, mask: Mask, *args: Any, **extra_inputs: Any) -> Pooled:
+        weights = self.token_weights(hidden, mask, *args, **extra_inputs)
+        return masked.weighted_sum(hidden, weights, mask)

@@ -1,32 +1,22 @@
-from jaxtyping import Bool, Float
-from torch import Tensor
-
 from poolbench.poolers import masked
-from poolbench.poolers.base import Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, TokenWeights
 
 
 class ClsPooler(Pooler):
-    """The state of the first valid token: [CLS] where the encoder has one (Devlin et al., 2019).
-
-    The first *valid* token, not index 0, which is padding in a left-padded batch.
+    """The state of the first valid token: [CLS] in BERT-like encoders (Devlin et al., 2019).
 
     Example:
-        >>> hidden = torch.tensor([[[99.0], [1.0], [7.0]]])
-        >>> mask = torch.tensor([[False, True, True]])
+        >>> hidden, mask = torch.tensor([[[99.], [1.], [7.]]]), torch.tensor([[False, True, True]])
         >>> ClsPooler(hidden_dim=1)(hidden, mask)
         tensor([[1.]])
     """
 
     permutation_invariant = False
-    weighs = "the first token"
-    reads_special = True
+    needs_special_tokens = True
+    weights_label = "first token"
 
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B D"]:
-        return masked.take(hidden, masked.first(mask), mask)
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
+        return masked.first_state(hidden, mask)
 
-    def shares(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B T"]:
+    def token_weights(self, hidden: Hidden, mask: Mask) -> TokenWeights:
         return masked.one_hot(masked.first(mask), mask)

@@ -1,132 +1,134 @@
-"""Mistakes that are made in the wild, kept as negative controls: never pool with these.
+"""Negative controls: common pooling mistakes (pitfalls), and the mean at another width.
 
-Each has the right shape and trains without a word of complaint. Each breaks named lines of the
-contract (``tests/poolers/contract.py``), and its docstring names the twin that is right.
-``experiment=pitfalls`` measures what they cost; ``pooler=glob(*)`` leaves them out.
+Each pitfall has the right output shape and trains without an error, but breaks some lines of the
+contract (``contract.py``); the tests state which. ``experiment=pitfalls`` measures what they cost;
+``pooler=glob(*)`` leaves out all controls.
 """
 
 import torch
-from jaxtyping import Bool, Float
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
-from torch.nn import functional
 
+from poolbench.core.seeding import stream_generator
 from poolbench.poolers import masked
-from poolbench.poolers.base import Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler
 from poolbench.poolers.conv import ConvPooler
+from poolbench.poolers.mean import MeanPooler
+
+
+class ProjectedMeanPooler(MeanPooler):
+    """The mean times a fixed random matrix, mean(x) R: a control for the width of other poolers.
+
+    A pooler with P > D gives its head more weights to train. This one has the same P, but no more
+    information than ``mean``. R is drawn from ``init_seed``, not from the seed of a run.
+
+    Example:
+        >>> hidden, mask = torch.tensor([[[1.], [7.], [99.]]]), torch.tensor([[True, True, False]])
+        >>> pooler = ProjectedMeanPooler(hidden_dim=1, width=2)
+        >>> pooler.projection = torch.tensor([[1.0, -1.0]])
+        >>> pooler(hidden, mask)
+        tensor([[ 4., -4.]])
+    """
+
+    projection: Tensor
+
+    def __init__(self, hidden_dim: int, width: PositiveInt, init_seed: NonNegativeInt = 0) -> None:
+        super().__init__(hidden_dim)
+        self.output_dim = width
+        normal = torch.randn(hidden_dim, width, generator=stream_generator(init_seed, "projection"))
+        # Scaled so that the output has the variance of the mean.
+        self.register_buffer("projection", normal * hidden_dim**-0.5)
+
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
+        return masked.mean(hidden, mask) @ self.projection
 
 
 class UnmaskedMeanPooler(Pooler):
-    """The mean over all positions, padding too: a text's vector depends on the batch it is in.
-
-    The right twin is ``mean``.
+    """The mean over all positions, padding included. The correct version is ``mean``.
 
     Example:
-        >>> hidden = torch.tensor([[[1.0], [7.0], [99.0]]])
-        >>> mask = torch.tensor([[True, True, False]])
-        >>> UnmaskedMeanPooler(hidden_dim=1)(hidden, mask)  # 4 would be right
+        >>> hidden, mask = torch.tensor([[[1.], [7.], [99.]]]), torch.tensor([[True, True, False]])
+        >>> UnmaskedMeanPooler(hidden_dim=1)(hidden, mask)  # correct: 4
         tensor([[35.6667]])
     """
 
     permutation_invariant = True
-    reads_padding = True
+    depends_on_padding = True
 
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B D"]:
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         return hidden.mean(dim=1)
 
 
 class UnmaskedMaxPooler(Pooler):
-    """The maximum over all positions: padding wins wherever its state is the larger one.
-
-    The right twin is ``max``.
+    """The maximum over all positions, padding included. The correct version is ``max``.
 
     Example:
-        >>> hidden = torch.tensor([[[1.0], [7.0], [99.0]]])
-        >>> mask = torch.tensor([[True, True, False]])
-        >>> UnmaskedMaxPooler(hidden_dim=1)(hidden, mask)  # 7 would be right
+        >>> hidden, mask = torch.tensor([[[1.], [7.], [99.]]]), torch.tensor([[True, True, False]])
+        >>> UnmaskedMaxPooler(hidden_dim=1)(hidden, mask)  # correct: 7
         tensor([[99.]])
     """
 
     permutation_invariant = True
-    reads_padding = True
+    depends_on_padding = True
 
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B D"]:
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         return hidden.amax(dim=1)
 
 
 class ZeroPaddedMaxPooler(Pooler):
-    """The maximum with zeros in the padding: zero wins wherever every real value is negative.
-
-    It forgets negative values of the texts that have padding beside them, and of those only. The
-    right twin is ``max``.
+    """The maximum with zeros as padding: negative maxima are lost. The correct version is ``max``.
 
     Example:
         >>> hidden = torch.tensor([[[-1.0], [-7.0], [99.0]]])
         >>> mask = torch.tensor([[True, True, False]])
-        >>> ZeroPaddedMaxPooler(hidden_dim=1)(hidden, mask)  # -1 would be right
+        >>> ZeroPaddedMaxPooler(hidden_dim=1)(hidden, mask)  # correct: -1
         tensor([[0.]])
     """
 
     permutation_invariant = True
-    reads_padding = True
+    depends_on_padding = True
 
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B D"]:
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         return masked.fill(hidden, mask, 0.0).amax(dim=1)
 
 
 class PositionZeroPooler(Pooler):
-    """The state at index 0: the first token under right padding, padding under left padding.
-
-    The right twin is ``cls``.
+    """The state at index 0, padding under left padding. The correct version is ``cls``.
 
     Example:
-        >>> hidden = torch.tensor([[[99.0], [1.0], [7.0]]])
-        >>> mask = torch.tensor([[False, True, True]])
-        >>> PositionZeroPooler(hidden_dim=1)(hidden, mask)  # 1 would be right
+        >>> hidden, mask = torch.tensor([[[99.], [1.], [7.]]]), torch.tensor([[False, True, True]])
+        >>> PositionZeroPooler(hidden_dim=1)(hidden, mask)  # correct: 1
         tensor([[99.]])
     """
 
     permutation_invariant = False
-    reads_padding = True
+    depends_on_padding = True
 
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B D"]:
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         return hidden[:, 0]
 
 
 class FinalPositionPooler(Pooler):
-    """The state at index -1: the last token under left padding, padding under right padding.
-
-    The right twin is ``last``.
+    """The state at index -1, padding under right padding. The correct version is ``last``.
 
     Example:
-        >>> hidden = torch.tensor([[[1.0], [7.0], [99.0]]])
-        >>> mask = torch.tensor([[True, True, False]])
-        >>> FinalPositionPooler(hidden_dim=1)(hidden, mask)  # 7 would be right
+        >>> hidden, mask = torch.tensor([[[1.], [7.], [99.]]]), torch.tensor([[True, True, False]])
+        >>> FinalPositionPooler(hidden_dim=1)(hidden, mask)  # correct: 7
         tensor([[99.]])
     """
 
     permutation_invariant = False
-    reads_padding = True
+    depends_on_padding = True
 
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B D"]:
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         return hidden[:, -1]
 
 
 class ViewConvPooler(ConvPooler):
-    """Convolutions over a (B, D, T) made with ``view``: the right shape, scrambled content.
+    """Convolutions over a (B, D, T) made with ``view``. The correct version is ``conv``.
 
-    ``view`` (or ``reshape``) lays the same numbers out in rows of T: a "channel" is then T
-    neighbouring values, across tokens, and which ones changes with the length of the batch. The
-    right twin is ``conv``, which moves the axis with ``transpose(1, 2)``.
+    ``view`` and ``reshape`` keep the order of the numbers in memory: a "channel" is then T
+    consecutive numbers, from several tokens, and depends on the padded length.
 
     Example:
         >>> hidden = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]])
@@ -136,15 +138,8 @@ class ViewConvPooler(ConvPooler):
                  [4., 5., 6.]]]))
     """
 
-    reads_padding = True
+    depends_on_padding = True
 
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B P"]:
-        batch, tokens, width = hidden.shape
-        by_channel = masked.fill(hidden, mask, 0.0).reshape(batch, width, tokens)
-        strongest = []
-        for size, conv in zip(self.kernel_sizes, self.convs, strict=True):
-            windows = functional.relu(conv(functional.pad(by_channel, (0, size - 1))))
-            strongest.append(windows.masked_fill(~mask.unsqueeze(1), 0.0).amax(dim=2))
-        return torch.cat(strongest, dim=1)
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
+        clean = masked.fill(hidden, mask, 0.0)
+        return self._convolve(clean.reshape(hidden.shape[0], self.hidden_dim, -1), mask)

@@ -1,14 +1,9 @@
-from jaxtyping import Bool, Float
-from torch import Tensor
-
 from poolbench.poolers import masked
-from poolbench.poolers.base import Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, TokenWeights
 
 
 class MaxPooler(Pooler):
-    """The largest value over valid tokens, for each dimension (Conneau et al., 2017).
-
-    Padding is left out, not set to zero: zeros would win wherever every real value is negative.
+    """The maximum over valid tokens, per dimension (Conneau et al., 2017).
 
     Example:
         >>> hidden = torch.tensor([[[-1.0], [-7.0], [99.0]]])
@@ -18,14 +13,10 @@ class MaxPooler(Pooler):
     """
 
     permutation_invariant = True
-    weighs = "share of dimensions won"
+    weights_label = "share of dimensions where the token is the maximum"
 
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B D"]:
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         return masked.maximum(hidden, mask)
 
-    def shares(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B T"]:
-        return masked.won(hidden, self.forward(hidden, mask), mask)
+    def token_weights(self, hidden: Hidden, mask: Mask) -> TokenWeights:
+        return masked.share_of_dimensions(hidden, self.forward(hidden, mask), mask)

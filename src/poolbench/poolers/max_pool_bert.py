@@ -1,63 +1,41 @@
-from jaxtyping import Bool, Float
+from jaxtyping import Float
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler
 
 
 class MaxPoolBertPooler(Pooler):
-    """What [CLS] finds by attention in the largest states of the last k layers.
+    """Attention of [CLS] to the maximum of the last k layers: MaxPoolBERT (Behrendt et al., 2025).
 
-    x_t = max over layers, for each dimension; then multi-head attention with the query x_first and
-    all x_t as keys and values: the third variant of MaxPoolBERT (Behrendt et al., 2025).
-
-    Args:
-        hidden_dim: D.
-        layers: k.
-        heads: H.
-
-    Raises:
-        ValueError: ``heads`` does not divide ``hidden_dim``, or ``layers`` is below 1.
+    x_t = max over layers, per dimension; then multi-head attention with the query x_first, keys and
+    values x_t (their third variant). k is ``layers``; ``heads`` divides D.
 
     Example:
-        >>> from poolbench.poolers.base import Beside
-        >>> hidden = torch.tensor([[[1.0], [7.0], [99.0]]])
-        >>> mask = torch.tensor([[True, True, False]])
+        >>> hidden, mask = torch.tensor([[[1.], [7.], [99.]]]), torch.tensor([[True, True, False]])
         >>> pooler = MaxPoolBertPooler(hidden_dim=1, layers=2, heads=1)
-        >>> _ = nn.init.zeros_(pooler.attention.in_proj_weight[:2])  # equal scores
+        >>> _ = nn.init.zeros_(pooler.attention.in_proj_weight[:2])  # equal scores: the mean
         >>> _ = nn.init.ones_(pooler.attention.in_proj_weight[2:])
         >>> _ = nn.init.ones_(pooler.attention.out_proj.weight)
-        >>> states = torch.stack([hidden - 1.0, hidden], dim=2)
-        >>> pooler(hidden, mask, Beside(layers=states)).detach()  # the mean of 1 and 7
+        >>> pooler(hidden, mask, layers=torch.stack([hidden - 1.0, hidden], dim=2)).detach()
         tensor([[4.]])
     """
 
     permutation_invariant = False
-    reads_special = True
+    needs_special_tokens = True
     needs = frozenset({"layers"})
 
-    def __init__(self, hidden_dim: int, layers: int = 3, heads: int = 8) -> None:
+    def __init__(self, hidden_dim: int, layers: PositiveInt = 3, heads: PositiveInt = 8) -> None:
         super().__init__(hidden_dim)
         if hidden_dim % heads:
             raise ValueError(f"heads={heads} does not divide hidden_dim={hidden_dim}")
-        if layers < 1:
-            raise ValueError(f"layers={layers} must be 1 or more")
-        self.reads = tuple(range(-layers, 0))
+        self.layer_indices = tuple(range(-layers, 0))
         self.attention = nn.MultiheadAttention(hidden_dim, heads, batch_first=True)
 
-    def forward(
-        self,
-        hidden: Float[Tensor, "B T D"],
-        mask: Bool[Tensor, "B T"],
-        layers: Float[Tensor, "B T R D"] | None = None,
-    ) -> Float[Tensor, "B D"]:
-        assert layers is not None
-        # Before the maximum: its gradient at a NaN in the padding would be NaN.
-        clean = masked.fill(layers.flatten(2), mask, 0.0).view_as(layers)
-        largest = clean.amax(dim=2)
-        query = masked.take(largest, masked.first(mask), mask).unsqueeze(1)  # (B, 1, D)
-        barred = ~masked.attendable(mask)
-        found, _ = self.attention(
-            query, largest, largest, key_padding_mask=barred, need_weights=False
-        )
-        return masked.blank_empty(found.squeeze(1), mask)
+    def forward(self, hidden: Hidden, mask: Mask, layers: Float[Tensor, "B T L D"]) -> Pooled:
+        # Filled before the maximum: its gradient at a NaN in the padding would be NaN.
+        keys = masked.fill(layers, mask, 0.0).amax(dim=2)  # (B, T, D)
+        query = masked.first_state(keys, mask).unsqueeze(1)  # (B, 1, D)
+        pooled = self.attention(query, keys, keys, ~masked.attendable(mask), need_weights=False)[0]
+        return masked.zero_empty_rows(pooled.squeeze(1), mask)

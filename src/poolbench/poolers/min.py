@@ -1,29 +1,18 @@
-from jaxtyping import Bool, Float
-from torch import Tensor
-
 from poolbench.poolers import masked
-from poolbench.poolers.base import Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled
+from poolbench.poolers.max import MaxPooler
 
 
-class MinPooler(Pooler):
-    """The smallest value over valid tokens, for each dimension (Rückle et al., 2018).
+class MinPooler(MaxPooler):
+    """The minimum over valid tokens, per dimension (Rückle et al., 2018).
 
     Example:
-        >>> hidden = torch.tensor([[[1.0], [7.0], [-99.0]]])
-        >>> mask = torch.tensor([[True, True, False]])
+        >>> hidden, mask = torch.tensor([[[1.], [7.], [-99.]]]), torch.tensor([[True, True, False]])
         >>> MinPooler(hidden_dim=1)(hidden, mask)
         tensor([[1.]])
     """
 
-    permutation_invariant = True
-    weighs = "share of dimensions won"
+    weights_label = "share of dimensions where the token is the minimum"
 
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B D"]:
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         return masked.minimum(hidden, mask)
-
-    def shares(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B T"]:
-        return masked.won(hidden, self.forward(hidden, mask), mask)

@@ -1,44 +1,40 @@
-from jaxtyping import Bool, Float
-from torch import Tensor
+from dataclasses import dataclass
+from typing import Literal
 
-from poolbench.encoders.native import NativeHead
+from torch import nn
+
 from poolbench.poolers import masked
-from poolbench.poolers.base import Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler
+
+STATES = {"first": masked.first_state, "last": masked.last_state, "mean": masked.mean}
+
+
+@dataclass(frozen=True)
+class NativeHead:
+    """The layers of a model family between a hidden state and its linear classifier."""
+
+    takes: Literal["first", "last", "mean"]  # the state that enters; "first" is that of [CLS]
+    transform: nn.Module  # (B, D) to (B, D)
 
 
 class NativePooler(Pooler):
-    """What the encoder's own family classifies from.
+    """The classification head of the encoder's own family, without its last linear layer.
 
-    BERT: the [CLS] state through its *pretrained* dense layer and tanh (Devlin et al., 2019).
-    RoBERTa and MPNet: a new dense layer and tanh. ELECTRA and DeBERTa: dense and GELU. DistilBERT:
-    dense and ReLU. ModernBERT: [CLS] or mean, dense, GELU, norm. Decoders: the last token's state.
-
-    Args:
-        hidden_dim: D.
-        native_head: of the encoder's family.
+    ``encoders/classification_heads.py`` lists the families.
 
     Example:
-        >>> hidden = torch.tensor([[[1.0], [7.0], [99.0]]])
-        >>> mask = torch.tensor([[True, True, False]])
-        >>> head = NativeHead("last", torch.nn.Identity())
-        >>> NativePooler(hidden_dim=1, native_head=head)(hidden, mask)
+        >>> hidden, mask = torch.tensor([[[1.], [7.], [99.]]]), torch.tensor([[True, True, False]])
+        >>> NativePooler(hidden_dim=1, native_head=NativeHead("last", nn.Identity()))(hidden, mask)
         tensor([[7.]])
     """
 
     permutation_invariant = False
-    reads_special = True
+    needs_special_tokens = True
     needs = frozenset({"native_head"})
 
     def __init__(self, hidden_dim: int, native_head: NativeHead) -> None:
         super().__init__(hidden_dim)
         self.takes, self.transform = native_head.takes, native_head.transform
 
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B D"]:
-        if self.takes == "mean":
-            taken = masked.mean(hidden, mask)
-        else:
-            place = masked.first(mask) if self.takes == "first" else masked.last(mask)
-            taken = masked.take(hidden, place, mask)
-        return masked.blank_empty(self.transform(taken), mask)
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
+        return masked.zero_empty_rows(self.transform(STATES[self.takes](hidden, mask)), mask)

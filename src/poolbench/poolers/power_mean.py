@@ -1,26 +1,16 @@
 import torch
-from jaxtyping import Bool, Float
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler
 
 
 class PowerMeanPooler(Pooler):
     """The sign-preserving power mean: m = sum_t sign(x_t) |x_t|^p / n, then sign(m) |m|^(1/p).
 
-    Power means of word vectors (Rückle et al., 2018), with GeM's learned p (Radenovic et al.,
-    2018) but not its clamp at 0, which would destroy every negative activation. p = 1 is the mean.
-
-    Args:
-        hidden_dim: D.
-        power: p, at the start where it is learned.
-        learned: train p (kept positive as exp(log p)).
-        eps: sign(x) |x|^p is x max(|x|, eps)^(p - 1) here: activations smaller than eps count in
-            proportion, so that the root has no infinite slope at 0.
-
-    Raises:
-        ValueError: ``power`` is not positive.
+    Rückle et al. (2018), with the learned p of GeM (Radenovic et al., 2018). sign(x) |x|^p is
+    computed as x max(|x|, eps)^(p - 1), so that the root has a finite gradient at 0.
 
     Example:
         >>> hidden = torch.tensor([[[-1.0], [-2.0], [0.0], [99.0]]])
@@ -33,11 +23,13 @@ class PowerMeanPooler(Pooler):
     log_power: Tensor
 
     def __init__(
-        self, hidden_dim: int, power: float = 3.0, learned: bool = False, eps: float = 1e-3
+        self,
+        hidden_dim: int,
+        power: PositiveFloat = 3.0,
+        learned: bool = False,
+        eps: PositiveFloat = 1e-3,
     ) -> None:
         super().__init__(hidden_dim)
-        if power <= 0:
-            raise ValueError(f"power={power} must be positive")
         self.eps = eps
         log_power = torch.tensor(float(power)).log()
         if learned:
@@ -45,14 +37,11 @@ class PowerMeanPooler(Pooler):
         else:
             self.register_buffer("log_power", log_power)
 
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B D"]:
-        power = masked.widen(self.log_power).exp()
-        clean = masked.fill(masked.widen(hidden), mask, 0.0)
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
+        power = masked.upcast(self.log_power).exp()
+        clean = masked.fill(masked.upcast(hidden), mask, 0.0)
         mean = masked.mean(_signed_power(clean, power, self.eps), mask)
-        # eps^p underflows for a large p; this is the least whose -2nd power, met in the gradient,
-        # is finite in float32.
+        # eps^p underflows for a large p; the gradient contains floor^-2, finite down to 1e-18.
         floor = (self.eps**power).clamp(min=1e-18)
         return _signed_power(mean, 1 / power, floor).to(hidden.dtype)
 

@@ -1,37 +1,27 @@
+from collections.abc import Callable
+from typing import Literal
+
 import torch
-from jaxtyping import Bool, Float
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler
 
-CELLS = {"GRU": nn.GRU, "LSTM": nn.LSTM}
-REDUCE = {
-    "max": masked.maximum,
-    "mean": masked.mean,
-    "last": lambda states, mask: masked.take(states, masked.last(mask), mask),
-}
+CELLS: dict[str, Callable[..., nn.Module]] = {"GRU": nn.GRU, "LSTM": nn.LSTM}
+REDUCE = {"max": masked.maximum, "mean": masked.mean, "last": masked.last_state}
+# Typed, unlike torch's decorator.
+uncompiled: Callable[[Callable[..., Tensor]], Callable[..., Tensor]] = torch.compiler.disable
 
 
 class RnnPooler(Pooler):
-    """[forward; backward] states of a bidirectional GRU or LSTM, reduced over valid tokens.
+    """[forward; backward] states of a GRU or LSTM, reduced: InferSent (Conneau et al., 2017).
 
-    InferSent (Conneau et al., 2017), P = 2 state_dim. Both directions read valid tokens first and
-    padding after them, so its states are cut off, never carried on, and no lengths leave the GPU to
-    pack the batch. torch.compile runs the recurrence as it is, between two graphs.
-
-    Args:
-        hidden_dim: D.
-        cell: "GRU" or "LSTM".
-        state_dim: width of each direction.
-        reduce: "max" or "mean" of all states, or the "last" of each direction.
-
-    Raises:
-        ValueError: an unknown ``cell`` or ``reduce``.
+    P = 2 state_dim. Both directions read the valid tokens first and padding after them, so that no
+    lengths have to be copied to the host for packing.
 
     Example:
-        >>> hidden = torch.tensor([[[1.0], [7.0], [99.0]]])
-        >>> mask = torch.tensor([[True, True, False]])
+        >>> hidden, mask = torch.tensor([[[1.], [7.], [99.]]]), torch.tensor([[True, True, False]])
         >>> pooler = RnnPooler(hidden_dim=1, cell="GRU", state_dim=1, reduce="last")
         >>> for parameter in pooler.parameters():
         ...     _ = nn.init.zeros_(parameter)
@@ -45,27 +35,25 @@ class RnnPooler(Pooler):
     graph_break = True
 
     def __init__(
-        self, hidden_dim: int, cell: str = "GRU", state_dim: int = 256, reduce: str = "max"
+        self,
+        hidden_dim: int,
+        cell: Literal["GRU", "LSTM"],
+        state_dim: PositiveInt = 256,
+        reduce: Literal["max", "mean", "last"] = "max",
     ) -> None:
         super().__init__(hidden_dim)
-        if cell not in CELLS:
-            raise ValueError(f"cell={cell!r} is not one of {', '.join(CELLS)}")
-        if reduce not in REDUCE:
-            raise ValueError(f"reduce={reduce!r} is not one of {', '.join(REDUCE)}")
+        self.output_dim = 2 * state_dim
         self.reduce = reduce
         self.forwards = CELLS[cell](hidden_dim, state_dim, batch_first=True)
         self.backwards = CELLS[cell](hidden_dim, state_dim, batch_first=True)
-        self.output_dim = 2 * state_dim
 
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B P"]:
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         tokens, valid = masked.align_left(hidden, mask)
         reverse, _ = masked.align_left(hidden.flip(1), mask.flip(1))
         return REDUCE[self.reduce](self._states(tokens, reverse), valid)
 
-    # Traced, the recurrence would be unrolled: a new, longer graph for every T.
-    @torch.compiler.disable
+    # torch.compile would unroll the recurrence: a new, longer graph for every T.
+    @uncompiled
     def _states(self, tokens: Tensor, reverse: Tensor) -> Tensor:
-        # Step t is another token in each direction; no reduction minds.
+        # Step t is not the same token in both directions; this is irrelevant to all reductions.
         return torch.cat([self.forwards(tokens)[0], self.backwards(reverse)[0]], dim=2)

@@ -1,24 +1,15 @@
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from pydantic import PositiveInt
+from torch import nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, TokenWeights
 
 
 class VectorAttentionPooler(Pooler):
-    """A learned weighted mean for each dimension: one softmax over tokens per dimension.
-
-    sum_t a_t * x_t with a = softmax_t(W2 relu(W1 x_t + b)), a_t in R^D (Chen, Ling and Zhu, 2018).
-    Mean, maximum and scalar attention are special cases.
-
-    Args:
-        hidden_dim: D.
-        attention_dim: rows of W1, the width in which tokens are scored.
+    """sum_t a_t * x_t, a = softmax_t(W2 relu(W1 x_t + b)), a_t in R^D (Chen, Ling and Zhu, 2018).
 
     Example:
-        >>> hidden = torch.tensor([[[1.0], [7.0], [99.0]]])
-        >>> mask = torch.tensor([[True, True, False]])
+        >>> hidden, mask = torch.tensor([[[1.], [7.], [99.]]]), torch.tensor([[True, True, False]])
         >>> pooler = VectorAttentionPooler(hidden_dim=1, attention_dim=1)
         >>> _ = nn.init.zeros_(pooler.score.weight)  # equal scores: the plain mean
         >>> pooler(hidden, mask).detach()
@@ -26,27 +17,19 @@ class VectorAttentionPooler(Pooler):
     """
 
     permutation_invariant = True
-    weighs = "attention, mean over dimensions"
+    weights_label = "attention, mean over dimensions"
 
-    def __init__(self, hidden_dim: int, attention_dim: int = 128) -> None:
+    def __init__(self, hidden_dim: int, attention_dim: PositiveInt = 128) -> None:
         super().__init__(hidden_dim)
         self.project = nn.Linear(hidden_dim, attention_dim)
-        # No bias: a softmax does not change when all its scores move together.
-        self.score = nn.Linear(attention_dim, hidden_dim, bias=False)
+        self.score = nn.Linear(attention_dim, hidden_dim, bias=False)  # softmax needs no bias
 
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B D"]:
-        return masked.weighted_sum_by_dimension(hidden, self._weights(hidden, mask), mask)
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
+        return masked.weighted_sum_per_dimension(hidden, self._weights(hidden, mask), mask)
 
-    def shares(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B T"]:
+    def token_weights(self, hidden: Hidden, mask: Mask) -> TokenWeights:
         return self._weights(hidden, mask).mean(dim=2)
 
-    def _weights(self, hidden: Tensor, mask: Tensor) -> Float[Tensor, "B T D"]:
-        return masked.softmax_by_dimension(masked.by_token(self._score, hidden, mask), mask)
-
-    def _score(self, tokens: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        scores: Tensor = self.score(torch.relu(self.project(tokens)))
-        return scores
+    def _weights(self, hidden: Hidden, mask: Mask) -> Hidden:
+        scores = masked.per_token(lambda x: self.score(self.project(x).relu()), hidden, mask)
+        return masked.softmax_per_dimension(scores, mask)

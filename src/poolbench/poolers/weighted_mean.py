@@ -1,40 +1,26 @@
-from jaxtyping import Bool, Float
-from torch import Tensor
-
 from poolbench.poolers import masked
-from poolbench.poolers.base import Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, TokenWeights
 
 
 class WeightedMeanPooler(Pooler):
-    """A mean that leans to the end of the text, sum_i i x_i / sum_i i, i = 1..n over valid tokens.
-
-    SGPT (Muennighoff, 2022), for decoders, whose later tokens have seen more. i counts *valid*
-    tokens: positions in the padded batch would change the weights with the padding side.
+    """sum_i i x_i / sum_i i over valid tokens, i = 1..n: SGPT (Muennighoff, 2022), for decoders.
 
     Example:
-        >>> hidden = torch.tensor([[[1.0], [7.0], [99.0]]])
-        >>> mask = torch.tensor([[True, True, False]])
+        >>> hidden, mask = torch.tensor([[[1.], [7.], [99.]]]), torch.tensor([[True, True, False]])
         >>> WeightedMeanPooler(hidden_dim=1)(hidden, mask)  # (1 * 1 + 2 * 7) / (1 + 2)
         tensor([[5.]])
     """
 
     permutation_invariant = False
-    weighs = "weights of positions"
+    weights_label = "position weights"
 
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B D"]:
-        wide = masked.widen(hidden)
-        i = _places(mask).to(wide.dtype)  # (B, T)
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
+        wide = masked.upcast(hidden)
+        i = ((masked.rank(mask) + 1) * mask).to(wide.dtype)  # (B, T)
+        # Dividing after the sum rounds once: integer weights are exact.
         weighted = masked.weighted_sum(wide, i, mask)
         return (weighted / i.sum(dim=1, keepdim=True).clamp(min=1.0)).to(hidden.dtype)
 
-    def shares(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B T"]:
-        i = _places(mask)
+    def token_weights(self, hidden: Hidden, mask: Mask) -> TokenWeights:
+        i = (masked.rank(mask) + 1) * mask
         return i / i.sum(dim=1, keepdim=True).clamp(min=1)
-
-
-def _places(mask: Tensor) -> Tensor:
-    return (masked.rank(mask) + 1) * mask

@@ -1,24 +1,17 @@
+from typing import Annotated
+
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from pydantic import Field
 from torch.nn import functional
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler
 
 
 class WindowMeanMaxPooler(Pooler):
-    """The largest mean of any ``window`` neighbouring valid tokens, for each dimension.
+    """The maximum per dimension of the means over windows of tokens: SWEM-hier (Shen et al., 2018).
 
-    SWEM-hier (Shen et al., 2018): word order counts inside a window only. Windows lie wholly in
-    the text; a text shorter than one window is one window, its mean.
-
-    Args:
-        hidden_dim: D.
-        window: tokens averaged, at least 2 (1 would be the maximum).
-
-    Raises:
-        ValueError: ``window`` is less than 2.
+    A text shorter than ``window`` is one window.
 
     Example:
         >>> hidden = torch.tensor([[[1.0], [7.0], [3.0], [99.0]]])
@@ -29,20 +22,16 @@ class WindowMeanMaxPooler(Pooler):
 
     permutation_invariant = False
 
-    def __init__(self, hidden_dim: int, window: int = 5) -> None:
+    def __init__(self, hidden_dim: int, window: Annotated[int, Field(ge=2)] = 5) -> None:
         super().__init__(hidden_dim)
-        if window < 2:
-            raise ValueError(f"window={window} must be at least 2")
         self.window = window
 
-    def forward(
-        self, hidden: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B D"]:
-        tokens, _ = masked.align_left(masked.widen(hidden), mask)
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
+        tokens, _ = masked.align_left(masked.upcast(hidden), mask)
         padded = functional.pad(tokens.transpose(1, 2), (0, self.window - 1))  # (B, D, T + w - 1)
         sums = functional.avg_pool1d(padded, self.window, stride=1).transpose(1, 2) * self.window
         count = masked.count(mask).unsqueeze(-1)
         means = sums / count.clamp(max=self.window).unsqueeze(-1)  # (B, T, D), by first token
         start = torch.arange(mask.shape[1], device=mask.device)
-        whole = start <= (count - self.window).clamp(min=0)  # (B, T); an empty row: one, of zeros
-        return masked.maximum(means, whole).to(hidden.dtype)
+        complete = start <= (count - self.window).clamp(min=0)  # (B, T), at least one window
+        return masked.maximum(means, complete).to(hidden.dtype)

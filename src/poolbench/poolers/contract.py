@@ -1,0 +1,280 @@
+"""The contract of every pooler, lines T1 to T15, as measurements: for tests and certificates.
+
+Most lines compare a pooler with itself, on the same texts in another batch. A deviation is
+max |difference| / max |pooled|, in float32 unless the line says otherwise.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from math import inf, isfinite, nan
+from operator import itemgetter
+from typing import Any, NamedTuple, TypedDict
+
+import jaxtyping
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from poolbench.core.shape_checks import ShapeError
+from poolbench.poolers import masked
+from poolbench.poolers.base import Hidden, Mask, Pooler
+
+EXACT = 1e-4  # float32 sums in another order
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A pooler and a padded batch to measure it on, float32, with texts of several lengths."""
+
+    pooler: Pooler
+    hidden: Hidden
+    mask: Mask
+    extra_inputs: Mapping[str, Tensor] = field(default_factory=dict)  # each (B, T, ...)
+
+    def pooled(self) -> Tensor:
+        return self.pooler(self.hidden, self.mask, **self.extra_inputs)
+
+    def deviation(self, other: "Subject") -> float:
+        return _deviation(other.pooled(), self.pooled())
+
+    def map(self, change: Callable[[Tensor], Tensor], mask: Tensor | None = None) -> "Subject":
+        """``change`` applied to ``hidden``, to the extra inputs, and to ``mask`` unless given."""
+        extra = {name: change(value) for name, value in self.extra_inputs.items()}
+        mask = change(self.mask) if mask is None else mask
+        return Subject(self.pooler, change(self.hidden), mask, extra)
+
+    def copy(self) -> "Subject":
+        # A penalty that requires gradients cannot be copied.
+        pooler = copy.deepcopy(self.pooler, {id(self.pooler.extra_loss): None})
+        return replace(self.map(lambda x: x.detach().clone()), pooler=pooler)
+
+    def cast(self, dtype: torch.dtype) -> "Subject":
+        other = self.copy().map(lambda x: x.to(dtype) if x.is_floating_point() else x)
+        return replace(other, pooler=other.pooler.to(dtype))
+
+    def filled(self, value: float) -> "Subject":
+        """``value`` at masked positions of all states, 0 at those of token ids."""
+
+        def fill(x: Tensor) -> Tensor:
+            return masked.fill(x, self.mask, value if x.is_floating_point() else 0.0).to(x.dtype)
+
+        return self.map(fill, self.mask)
+
+    def padded(self, more: int) -> "Subject":
+        """``more`` masked positions at the right, with zeros."""
+        return self.map(lambda x: functional.pad(x, (*[0, 0] * (x.ndim - 2), 0, more)))
+
+    def reordered(self, order: Tensor) -> "Subject":
+        rows = torch.arange(len(order), device=order.device).unsqueeze(1)
+        return self.map(itemgetter((rows, order)))
+
+    def rotated(self, start: Tensor) -> "Subject":
+        """Each text from its position ``start`` (B,) on, followed by what is before it."""
+        positions = torch.arange(self.mask.shape[1], device=start.device)
+        return self.reordered((positions + start.unsqueeze(1)) % len(positions))
+
+    def texts(self) -> list["Subject"]:
+        """Each text that has tokens as a batch of one, without padding."""
+        ends = zip(masked.first(self.mask).tolist(), masked.last(self.mask).tolist(), strict=True)
+        cuts = [(slice(i, i + 1), slice(start, end + 1)) for i, (start, end) in enumerate(ends)]
+        return [self.map(itemgetter(cut)) for cut in cuts if self.mask[cut].any()]
+
+    def gradients(self) -> tuple[Tensor, list[Tensor], list[Tensor | None]]:
+        """``pooled``, and the gradients of a weighted sum of it at the inputs and parameters."""
+        leaves = self.map(lambda x: x.detach().clone().requires_grad_(x.is_floating_point()))
+        inputs = [x for x in (leaves.hidden, *leaves.extra_inputs.values()) if x.requires_grad]
+        parameters = [x for x in self.pooler.parameters() if x.requires_grad]
+        # In eval mode, cuDNN has no backward pass of a recurrence.
+        with torch.backends.cudnn.flags(enabled=False):
+            pooled = leaves.pooled()
+            weights = torch.linspace(0.5, 1.5, pooled.shape[1], device=pooled.device)
+            total = (pooled * weights).sum()
+            found = torch.autograd.grad(total, [*inputs, *parameters], allow_unused=True)
+        at_inputs = [x for x in found[: len(inputs)] if x is not None]
+        return pooled, at_inputs, list(found[len(inputs) :])
+
+
+def _largest(x: Tensor) -> float:
+    return float(x.detach().abs().max()) if x.isfinite().all() else inf
+
+
+def _deviation(found: Tensor, expected: Tensor) -> float:
+    return _largest(found - expected) / max(_largest(expected), 1e-12)
+
+
+def _padding_content(s: Subject) -> float:
+    values = (0.0, 99.0, -1e4, nan, inf, -inf)
+    return max(s.deviation(s.filled(value)) for value in values)
+
+
+def _padding_side(s: Subject) -> float:
+    wide = s.padded(2)
+    right = wide.rotated(masked.first(wide.mask))
+    return right.deviation(wide.rotated(masked.last(wide.mask) + 1))
+
+
+def _alone(s: Subject) -> float:
+    together = s.pooled()[s.mask.any(dim=1)]
+    return _deviation(torch.cat([text.pooled() for text in s.texts()]), together)
+
+
+def _no_tokens(s: Subject) -> float:
+    more = s.map(lambda x: torch.cat([x, x[:1]]), torch.cat([s.mask, s.mask[:1] & False]))
+    pooled, at_inputs, _ = more.filled(nan).gradients()
+    return _largest(pooled[-1]) if all(x.isfinite().all() for x in at_inputs) else inf
+
+
+def _one_token(s: Subject) -> bool:
+    first = s.rotated(masked.first(s.mask)).map(lambda x: x[:, :1])
+    zeros = first.map(lambda x: torch.cat([x, torch.zeros_like(x)]), first.mask.repeat(2, 1) | True)
+    pooled, at_inputs, _ = zeros.gradients()
+    return all(isfinite(_largest(x)) for x in (pooled, *at_inputs))
+
+
+def _precision(s: Subject, dtype: torch.dtype) -> float:
+    # The sum of 8192 tens overflows in float16; their mean does not.
+    tens = s.map(lambda x: x[:1, :1].expand(1, 8192, *x.shape[2:]))
+    tens = replace(tens, hidden=torch.full_like(tens.hidden, 10.0), mask=tens.mask | True)
+    worst = 0.0
+    for batch in (s,) if list(s.pooler.parameters()) else (s, tens):
+        exact, pooled = batch.cast(torch.float64).pooled(), batch.cast(dtype).pooled()
+        if pooled.dtype != dtype:
+            return inf
+        if _largest(exact) <= torch.finfo(dtype).max:
+            worst = max(worst, _deviation(pooled, exact))
+    return worst
+
+
+def _gradients(s: Subject) -> float:
+    _, at_inputs, at_parameters = s.filled(nan).gradients()
+    needed = [torch.cat([x[s.mask].flatten() for x in at_inputs]), *at_parameters]
+    if not all(x is not None and x.isfinite().all() and x.any() for x in needed):
+        return inf
+    return max(_largest(x * ~masked.like(s.mask, x)) for x in at_inputs)
+
+
+def _unmodified(s: Subject) -> bool:
+    s = s.filled(1.0)
+    inputs = [s.hidden, s.mask, *s.extra_inputs.values()]
+    before = [x.clone() for x in inputs]
+    s.pooled()
+    return all(map(torch.equal, inputs, before))
+
+
+def _token_order(s: Subject) -> bool:
+    order = torch.arange(s.mask.shape[1], device=s.mask.device).repeat(len(s.mask), 1)
+    for row, mask in zip(order, s.mask, strict=True):
+        valid = row[mask]
+        # First, last and neighbours change; if merely reversed, windows would keep their tokens.
+        row[mask] = torch.cat([valid[1::2], valid[0::2].flip(0)])
+    return (s.deviation(s.reordered(order)) <= EXACT) == s.pooler.permutation_invariant
+
+
+def _short_texts(s: Subject) -> float:
+    masks = [s.mask & (s.mask.cumsum(dim=1) <= n) for n in (1, 2, 3)]
+    return max(_alone(replace(s, mask=mask)) for mask in masks)
+
+
+def _invalid_inputs(s: Subject) -> bool:
+    hidden, mask, extra = s.hidden, s.mask, s.extra_inputs
+    wrong: list[tuple[Tensor, Any, Mapping[str, Tensor]]] = [
+        *[(hidden, m, extra) for m in (None, mask.long(), mask.float(), mask[:, 1:], mask[:, 0])],
+        *[(x, mask, extra) for x in (hidden[:, 0], hidden[..., 1:], hidden.long())],
+        *[(hidden, mask, {k: v for k, v in extra.items() if k != name}) for name in extra],
+        *[(hidden, mask, {**extra, name: extra[name][:, 1:]}) for name in extra],
+        (hidden, mask, {**extra, "unknown": hidden}),
+    ]
+    for x, m, more in wrong:
+        try:
+            s.pooler(x, m, **more)
+        except ShapeError:
+            continue
+        return False
+    return True
+
+
+def _no_host_synchronisation(s: Subject) -> bool:
+    # Tensors on the meta device have no values: reading one raises.
+    meta = s.copy().map(lambda x: x.to("meta"))
+    replace(meta, pooler=meta.pooler.to("meta").train()).gradients()
+    return True
+
+
+def _compiled(s: Subject) -> float:
+    graphs: list[torch.fx.GraphModule] = []
+
+    def eager(graph: torch.fx.GraphModule, _: list[Tensor]) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    whole = not s.pooler.graph_break
+    compiled = torch.compile(s.pooler, backend=eager, dynamic=True, fullgraph=whole)
+    checked = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)  # type checkers cannot be traced
+    worst, once = 0.0, 0
+    try:
+        for copies, more in ((2, 2), (2, 7), (3, 11)):
+            batch = s.padded(more).map(itemgetter(list(range(len(s.mask))) * copies))
+            found = compiled(batch.hidden, batch.mask, **batch.extra_inputs)
+            worst = max(worst, _deviation(found, batch.pooled()))
+            once = once or len(graphs)
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", checked)
+    return worst if len(graphs) == once else inf
+
+
+class Line(NamedTuple):
+    """A promise; ``result`` is a deviation up to ``limit``, or True where ``limit`` is None."""
+
+    promise: str
+    limit: float | None
+    result: Callable[[Subject], float]
+
+
+LINES = {
+    "T1": Line("the content of padding is ignored, even NaN and Inf", EXACT, _padding_content),
+    "T2": Line("more padding changes nothing", EXACT, lambda s: s.deviation(s.padded(16))),
+    "T3": Line("left and right padding agree", EXACT, _padding_side),
+    "T4": Line("a text alone and in a batch agree", EXACT, _alone),
+    "T5": Line("a text without tokens gives zeros", 0.0, _no_tokens),
+    "T6": Line("one token gives a finite value and gradient", None, _one_token),
+    "T7": Line("float16 agrees with float64", 1e-2, lambda s: _precision(s, torch.float16)),
+    "T7 bfloat16": Line("so does bfloat16", 5e-2, lambda s: _precision(s, torch.bfloat16)),
+    "T8": Line("no gradient at padding, one at every parameter", 0.0, _gradients),
+    "T9": Line("inputs are not modified", None, _unmodified),
+    "T10": Line("a batch of one works", None, lambda s: s.texts()[0].pooled().ndim == 2),
+    "T11": Line("permutation invariance is as declared", None, _token_order),
+    "T12": Line("texts of one to three tokens work in any batch", EXACT, _short_texts),
+    "T13": Line("invalid inputs raise ShapeError", None, _invalid_inputs),
+    "T14": Line("no value is read on the host", None, _no_host_synchronisation),
+    "T15": Line("torch.compile agrees, compiling once for all shapes", EXACT, _compiled),
+}
+
+
+class Measured(TypedDict):
+    """A line, measured. ``deviation`` is None for a yes/no line, and where it is not finite."""
+
+    promise: str
+    deviation: float | None
+    limit: float | None
+    kept: bool
+
+
+def measure(subject: Subject) -> dict[str, Measured]:
+    """All lines, measured in eval mode on copies of the pooler; a line that raises is not kept."""
+    found = {}
+    # Outside of inference mode, copied states can have gradients.
+    with torch.inference_mode(False), torch.enable_grad():
+        for name, (promise, limit, result) in LINES.items():
+            fresh = subject.copy()
+            fresh.pooler.eval()
+            try:
+                value = result(fresh)
+            except Exception:
+                value = inf
+            kept = value is True if limit is None else value <= limit
+            deviation = None if limit is None or not isfinite(value) else value
+            found[name] = Measured(promise=promise, deviation=deviation, limit=limit, kept=kept)
+    return found

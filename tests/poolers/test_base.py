@@ -1,0 +1,134 @@
+"""The base class checks inputs; constructors declare the range of their knobs, once."""
+
+import ast
+import inspect
+import sys
+from pathlib import Path
+from typing import get_type_hints
+
+import pydantic
+import pytest
+import torch
+from hydra.utils import get_object
+from omegaconf import OmegaConf
+
+from poolbench.core.shape_checks import ShapeError
+from poolbench.poolers.controls import ProjectedMeanPooler
+from tests.poolers.supplied import ROOT, WIDTH, batch, close, make, texts
+
+FILES = {
+    path.relative_to(ROOT / "conf/pooler").with_suffix("").as_posix(): path
+    for path in sorted((ROOT / "conf/pooler").rglob("*.yaml"))
+}
+STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
+
+
+def test_extra_inputs_are_exactly_those_needed() -> None:
+    hidden, mask = batch(texts())
+    ids, pooler = mask.long(), make("idf_mean")
+    assert pooler(hidden, mask, token_ids=ids).shape == (4, WIDTH)
+    for words, given in {
+        "needs token_ids": {},
+        "takes no layers": {"token_ids": ids, "layers": hidden.unsqueeze(2)},
+        r"token_ids are \(4, 6\)": {"token_ids": ids[:, 1:]},
+    }.items():
+        with pytest.raises(ShapeError, match=words):
+            pooler(hidden, mask, **given)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_yaml_defaults_are_the_defaults_of_the_constructor(name: str) -> None:
+    knobs = OmegaConf.to_container(OmegaConf.load(FILES[name]))
+    pooler_class = get_object(knobs.pop("_target_"))
+    parameters = dict(inspect.signature(pooler_class.__init__).parameters)
+    knobs_of_class = parameters.keys() - {"self", "hidden_dim"} - {"token_counts", "native_head"}
+    assert knobs.keys() == knobs_of_class
+    for knob, value in knobs.items():
+        default = parameters[knob].default
+        expected = list(default) if isinstance(default, tuple) else default
+        assert expected is inspect.Parameter.empty or value == expected, knob
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_annotations_accept_the_defaults_and_reject_values_out_of_range(name: str) -> None:
+    knobs = OmegaConf.to_container(OmegaConf.load(FILES[name]))
+    hints = get_type_hints(get_object(knobs.pop("_target_")).__init__, include_extras=True)
+    for knob, value in knobs.items():
+        check = pydantic.TypeAdapter(hints[knob], config=STRICT).validate_python
+        if value != "???":
+            check(value)
+        for wrong in ("many", -1, [], [0], float("nan"), float("inf")):
+            with pytest.raises(pydantic.ValidationError):
+                check(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "knob", "wrong"),
+    [
+        ("power_mean", "power", 0.0),
+        ("logsumexp", "r", 0.0),
+        ("soft_max", "temperature", 0.0),
+        ("topk_mean", "k", 0),
+        ("window_mean_max", "window", 1),
+        ("positional_mean", "positions", 1),
+        ("gated_conv", "kernel_size", 1),
+        ("sliced_wasserstein", "points", 1),
+        ("conv", "kernel_sizes", [2, 0]),
+    ],
+)
+def test_the_least_value_of_a_knob_is_declared(name: str, knob: str, wrong: object) -> None:
+    pooler_class = get_object(OmegaConf.load(FILES[name])._target_)
+    hint = get_type_hints(pooler_class.__init__, include_extras=True)[knob]
+    with pytest.raises(pydantic.ValidationError):
+        pydantic.TypeAdapter(hint, config=STRICT).validate_python(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "knobs"),
+    [
+        ("multihead_attention", {"heads": 3}),
+        ("latent_attention", {"heads": 3}),
+        ("transformer_layer", {"heads": 3}),
+        ("max_pool_bert", {"heads": 3}),
+        ("efficient_probing", {"queries": 3}),
+        ("gated_conv", {"kernel_size": 4}),
+    ],
+)
+def test_knobs_that_do_not_fit_are_rejected_by_name(name: str, knobs: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(knobs))}="):
+        make(name, **knobs)
+
+
+def test_poolers_import_torch_and_core_only() -> None:
+    """A pooler can be used without a training library: its imports, followed through poolbench."""
+    found, seen = set(), set()
+    paths = (ROOT / "src/poolbench/poolers").glob("*.py")
+    queue = [f"poolbench.poolers.{path.stem}" for path in paths]
+    while queue:
+        module = queue.pop()
+        path = ROOT / "src" / Path(*module.split("."))
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if module in seen or not path.exists():
+            continue
+        seen.add(module)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                continue
+            found |= {name.split(".")[0] for name in names}
+            queue += [name for name in names if name.startswith("poolbench.")]
+    assert found - sys.stdlib_module_names == {"torch", "jaxtyping", "pydantic", "poolbench"}
+    assert {name.split(".")[1] for name in seen} <= {"core", "poolers"}
+
+
+def test_the_projection_of_the_width_control_does_not_depend_on_the_seed_of_the_run() -> None:
+    one = ProjectedMeanPooler(8, width=24)
+    torch.manual_seed(1)
+    assert torch.equal(one.projection, ProjectedMeanPooler(8, width=24).projection)
+    other = ProjectedMeanPooler(8, width=24, init_seed=1)
+    assert not torch.equal(one.projection, other.projection)
+    hidden, mask = torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
+    close(one(hidden, mask), hidden.mean(dim=1) @ one.projection)

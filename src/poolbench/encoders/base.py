@@ -1,41 +1,42 @@
-"""The contract of an encoder: token ids in, one state for each token out."""
+"""The encoder interface: token ids in, hidden states of every token out."""
 
 import copy
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from poolbench.core.errors import BadInput
+from poolbench.core.errors import UserError
 from poolbench.core.shape_checks import check_length
-from poolbench.data.collate import Batch
-from poolbench.encoders.native import NativeHead
+from poolbench.data.collate import Batch, PaddingSide, collate
+from poolbench.data.tokenized import TokenizedDataset
+from poolbench.poolers.native import NativeHead
+
+Tuning = Literal["frozen", "full"]
+PooledTokens = Literal["all", "content"]
 
 
 class Encoder(nn.Module, ABC):
-    """Hidden states of every token of a batch, and the tokenizer that made the tokens.
+    """Hidden states of the tokens of a batch, with the tokenizer.
 
     Args:
-        hidden_dim: D, the width of a state.
-        depth: L, layers on top of the embeddings.
-        positions: the longest sequence it can take, in tokens.
-        max_length: where longer texts are cut, in tokens.
-        tuning: "frozen" (eval mode, no gradient) or "full" (train mode, dropout on).
-        padding_side: "left" or "right".
-        pad_id: the token id that fills the padding.
-        digest: the identity of the weights and the tokenizer.
-        caveat: what a reader of its results must know.
-        special_ids: ids of tokens that stand for no piece of a text, such as [CLS] and [SEP].
+        hidden_dim: D, the width of a hidden state.
+        depth: L, the number of layers on top of the embeddings.
+        positions: the longest sequence the encoder accepts; at least ``max_length``.
+        max_length: texts are truncated to this number of tokens.
+        tuning: "frozen" (eval mode, no gradients) or "full" (train mode, with dropout).
+        digest: identifies weights and tokenizer.
+        caveat: a note for readers of its results.
 
     Attributes:
-        layers: whose states ``forward`` gives, 0 (embeddings) to L; the last one alone at first.
-        packed: does it compute real tokens only? Not before ``pack`` is called.
-
-    Raises:
-        ShapeError: ``max_length`` is beyond ``positions``.
+        layers: layers that ``forward`` returns, 0 (embeddings) to L; initially (L,).
+        packed: whether hidden states are computed for real tokens only.
+        cached: whether hidden states are read from a cache.
     """
+
+    cached: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -44,8 +45,8 @@ class Encoder(nn.Module, ABC):
         depth: int,
         positions: int,
         max_length: int,
-        tuning: str,
-        padding_side: str,
+        tuning: Tuning,
+        padding_side: PaddingSide,
         pad_id: int,
         digest: str,
         caveat: str | None,
@@ -53,57 +54,52 @@ class Encoder(nn.Module, ABC):
     ) -> None:
         super().__init__()
         check_length(max_length, positions, type(self).__name__)
-        self.hidden_dim, self.max_length, self.tuning = hidden_dim, max_length, tuning
-        self.padding_side, self.pad_id = padding_side, pad_id
-        self.digest, self.caveat = digest, caveat
-        self.depth, self.special_ids = depth, special_ids
+        self.hidden_dim, self.depth, self.max_length = hidden_dim, depth, max_length
+        self.tuning, self.digest, self.caveat = tuning, digest, caveat
+        self.padding_side, self.pad_id, self.special_ids = padding_side, pad_id, special_ids
         self.layers: tuple[int, ...] = (depth,)
         self.packed = False
 
-    stored: ClassVar[bool] = False
-    """Are its states looked up rather than computed?"""
-
     @abstractmethod
     def tokenize(self, texts: list[str]) -> tuple[list[list[int]], int]:
-        """Token ids of each text, at most ``max_length``, and how many texts had to be cut."""
+        """Token ids of each text, and the number of texts truncated to ``max_length``."""
 
     @abstractmethod
     def forward(self, batch: Batch) -> Float[Tensor, "B T R D"]:
-        """The states of every token at ``layers``; what stands in the padding is undefined."""
+        """Hidden states at ``layers``; values in the padding are undefined."""
 
-    def reading(self, layers: tuple[int, ...]) -> "Encoder":
-        """A copy with weights of its own that gives the states of other layers.
+    def collate(
+        self, dataset: TokenizedDataset, rows: Tensor, pooled_tokens: PooledTokens = "all"
+    ) -> Batch:
+        """Collate examples into a padded batch; "content" leaves special tokens unpooled."""
+        unpooled_ids = self.unpooled_ids(pooled_tokens)
+        return collate(dataset, rows, self.padding_side, self.pad_id, unpooled_ids)
 
-        Raises:
-            BadInput: they cannot be had.
-        """
+    def unpooled_ids(self, pooled_tokens: PooledTokens) -> tuple[int, ...]:
+        """Token ids that are not pooled: the special ones with "content", none with "all"."""
+        return self.special_ids if pooled_tokens == "content" else ()
+
+    def with_layers(self, layers: tuple[int, ...]) -> "Encoder":
+        """A copy with its own weights that returns the hidden states of other layers."""
         other = copy.deepcopy(self)
         other.layers = layers
         return other
 
     def pack(self) -> None:
-        """Compute real tokens only from now on; changes nothing where that cannot be done."""
+        """Compute hidden states of real tokens only, if the encoder supports it."""
 
-    def computed(self, batch: Batch) -> int:
-        """For how many positions of a batch states are computed, padding included."""
+    def computed_positions(self, batch: Batch) -> int:
+        """Number of positions computed for a batch, padding included."""
         return batch.attention_mask.numel()
 
-    def attention(self, device: torch.device, dtype: torch.dtype) -> str:
-        """What computes its attention there, in the words of a record."""
+    def attention_kernel(self, device: torch.device, dtype: torch.dtype) -> str:
+        """Name of the attention implementation, for records."""
         return "none"
 
-    def unpooled_ids(self, pooled_tokens: str) -> tuple[int, ...]:
-        """The tokens that are not pooled: none of "all", the special ones of "content"."""
-        return self.special_ids if pooled_tokens == "content" else ()
-
     def native_head(self) -> NativeHead:
-        """What the encoder's own family puts between its states and a classifier.
-
-        Raises:
-            BadInput: there is no such thing.
-        """
-        raise BadInput(f"pooler=native: {type(self).__name__} has no head of its own")
+        """The layers that the encoder's model family applies before its linear classifier."""
+        raise UserError(f"pooler=native: {type(self).__name__} has no classification head")
 
     def train(self, mode: bool = True) -> "Encoder":
-        """Train mode only where the encoder trains: a frozen one keeps its dropout off."""
+        """Train mode if the encoder is tuned; a frozen encoder stays in eval mode."""
         return super().train(mode and self.tuning == "full")

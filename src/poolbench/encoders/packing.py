@@ -1,10 +1,9 @@
-"""A batch as one row of real tokens, and attention that stays within each text.
+"""Packed batches: computation for real tokens only, with attention inside each text.
 
-A padded rectangle spends as much on padding as on text. Here the texts stand end to end in one
-row, so that everything that treats each token alone (embeddings, linear layers, normalisation) is
-computed for real tokens only; attention alone has to know where a text ends. transformers hands
-unknown keyword arguments of a model down to the attention function registered here, in the
-families of ``FAMILIES``: the tests hold each of them to its padded states and gradients.
+The texts of a batch are placed end to end in one row, so that embeddings, linear layers and
+normalisation skip the padding. transformers passes unknown keyword arguments of a model on to the
+attention function registered here. The tests compare hidden states and gradients of every family
+in ``FAMILIES`` with padded ones.
 """
 
 import functools
@@ -18,58 +17,34 @@ from torch.nn import functional
 from torch.nn.attention.varlen import varlen_attn
 from transformers import AttentionInterface
 
-from poolbench.core import kernels
 from poolbench.data.collate import Batch
-from poolbench.encoders.dropout import drop
 
 PACKED = "poolbench_packed"
-FAMILIES = frozenset(
-    {
-        "albert",
-        "bert",
-        "camembert",
-        "distilbert",
-        "electra",
-        "eurobert",
-        "llama",
-        "mistral",
-        "modernbert",
-        "nomic_bert",
-        "qwen2",
-        "qwen3",
-        "roberta",
-        "xlm-roberta",
-    }
-)
-MULTIPLE = 64  # rows are rounded up to it: few shapes, for kernels that are made once a shape
-SCORES = 2**22  # attention scores held at once where the texts are padded for them (16 MB)
+ABSOLUTE = {"albert", "bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"}
+ROTARY = {"eurobert", "llama", "mistral", "modernbert", "nomic_bert", "qwen2", "qwen3"}
+FAMILIES = frozenset(ABSOLUTE | ROTARY)  # by the type of position embedding
+MULTIPLE = 64  # row lengths are rounded up to it: few shapes for kernels compiled per shape
+SCORES = 2**22  # attention scores in memory at once on the padded path (16 MB in float32)
 
 
 @dataclass(frozen=True)
 class Row:
-    """The texts of a batch end to end; nothing here makes the host wait for a GPU.
-
-    Attributes:
-        mask: True on real tokens.
-        where: of each token of the row, its place in the flattened rectangle. Behind the last
-            text, up to the rounded length N, stands the first place again and again.
-        tokens: real tokens in the row.
-    """
+    """The texts of a batch end to end; nothing here synchronises host and GPU."""
 
     mask: Bool[Tensor, "B T"]
-    where: Int[Tensor, " N"]
-    tokens: int
+    where: Int[Tensor, " N"]  # index in the flattened batch; 0 after the last text, as filling
+    tokens: int  # number of real tokens
 
     @classmethod
     def of(cls, batch: Batch) -> "Row":
-        """The row of a batch, empty texts included: they have no tokens in it."""
+        """The row of a batch; empty texts have no tokens in it."""
         flat = batch.attention_mask.flatten()
-        where = torch.nonzero_static(flat, size=rounded(batch.tokens), fill_value=0)
+        where = torch.nonzero_static(flat, size=packed_length(batch.tokens), fill_value=0)
         return cls(batch.attention_mask, where.squeeze(1), batch.tokens)
 
-    def pack(self, rectangle: Tensor) -> Tensor:
+    def pack(self, padded: Tensor) -> Tensor:
         """(B, T, ...) -> (N, ...)."""
-        return rectangle.flatten(0, 1).index_select(0, self.where)
+        return padded.flatten(0, 1).index_select(0, self.where)
 
     def unpack(self, row: Tensor) -> Tensor:
         """(N, ...) -> (B, T, ...), zeros in the padding."""
@@ -79,18 +54,18 @@ class Row:
 
     @functools.cached_property
     def position(self) -> Int[Tensor, " N"]:
-        """Of each token of the row, its place in its own text, from 0."""
+        """Position of each token in its text, from 0."""
         return self.pack((self.mask.cumsum(1) - 1).clamp(min=0))
 
     @functools.cached_property
     def bounds(self) -> Int[Tensor, " bounds"]:
-        """Where each text begins; what rounding added is one more text, so that all is computed."""
+        """Cumulative lengths of the texts; the tokens added by rounding form one more text."""
         ends = functional.pad(self.mask.sum(1).cumsum(0), (1, 1))
         ends[-1] = len(self.where)
         return ends.int()
 
     def allowed(self, causal: bool, window: int | None) -> Bool[Tensor, "B 1 #T T"]:
-        """Which tokens a token may look at, in the rectangle."""
+        """Attention mask (query, key) in the padded layout."""
         keys = self.mask[:, None, None, :]
         if not causal and window is None:
             return keys
@@ -100,9 +75,20 @@ class Row:
         return keys & (near & (ahead <= 0) if causal else near)
 
 
-def rounded(tokens: int) -> int:
-    """N, the length of the row of so many tokens."""
+def packed_length(tokens: int) -> int:
+    """N, the length of a row with this number of real tokens."""
     return max(1, -(-tokens // MULTIPLE)) * MULTIPLE
+
+
+def varlen_available(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
+    """Whether the flash kernel of ``varlen_attn`` supports attention heads of this width."""
+    return (
+        device.type == "cuda"
+        and dtype in (torch.float16, torch.bfloat16)
+        and head_dim % 8 == 0
+        and head_dim <= 256
+        and torch.cuda.get_device_capability(device) >= (8, 0)
+    )
 
 
 def attend(
@@ -119,81 +105,51 @@ def attend(
     is_causal: bool | None = None,
     **unused: Any,
 ) -> tuple[Float[Tensor, "1 N H D"], None]:
-    """Attention within each text of ``row``, as transformers calls it.
+    """Attention inside each text of ``row``, with the signature that transformers expects.
 
-    ``sliding_window`` counts the token itself: 1 would be that token alone. On a GPU in half
-    precision ``varlen_attn`` computes it, which has no dropout; else the texts are padded for
-    the length of two matrix products.
+    On a GPU in half precision it is computed by ``varlen_attn``, which has no dropout, otherwise by
+    matrix products on padded texts. A ``sliding_window`` of 1 is the token itself.
     """
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))  # (N, H or G, D)
     if query.is_cuda and torch.is_autocast_enabled("cuda"):
-        # Rotary embeddings may leave it in float32.
+        # Rotary embeddings may return float32.
         query, key, value = (x.to(torch.get_autocast_dtype("cuda")) for x in (query, key, value))
-    if kernels.varlen(query.device, query.dtype, query.shape[-1]):
-        out = _varlen(query, key, value, row, scale, causal, sliding_window)
-    else:
+    if not varlen_available(query.device, query.dtype, query.shape[-1]):
         allowed = row.allowed(causal, sliding_window)
-        out = _padded(query, key, value, row, scale, allowed, dropout)
+        return _padded(query * scale, key, value, row, allowed, dropout).unsqueeze(0), None
+    longest = max(row.mask.shape[1], MULTIPLE)
+    lengths = (row.bounds, row.bounds, longest, longest)
+    left = -1 if sliding_window is None else sliding_window - 1
+    window = (left, 0 if causal else left)
+    grouped = key.shape[1] != query.shape[1]
+    query, key, value = (x.contiguous() for x in (query, key, value))
+    out = varlen_attn(
+        query, key, value, *lengths, scale=scale, window_size=window, enable_gqa=grouped
+    )
+    assert isinstance(out, Tensor)
     return out.unsqueeze(0), None
 
 
-def _varlen(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    row: Row,
-    scale: float,
-    causal: bool,
-    window: int | None,
-) -> Tensor:
-    left = -1 if window is None else window - 1
-    longest = max(row.mask.shape[1], MULTIPLE)
-    out = varlen_attn(
-        query.contiguous(),
-        key.contiguous(),
-        value.contiguous(),
-        row.bounds,
-        row.bounds,
-        longest,
-        longest,
-        scale=scale,
-        window_size=(left, 0 if causal else left),
-        enable_gqa=key.shape[1] != query.shape[1],
-    )
-    assert isinstance(out, Tensor)
-    return out
-
-
 def _padded(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    row: Row,
-    scale: float,
-    allowed: Tensor,
-    dropout: float,
+    query: Tensor, key: Tensor, value: Tensor, row: Row, allowed: Tensor, dropout: float
 ) -> Tensor:
     copies = query.shape[1] // key.shape[1]
     if copies > 1:
         key, value = (x.repeat_interleave(copies, dim=1) for x in (key, value))
-    query, key, value = (row.unpack(x).transpose(1, 2) for x in (query * scale, key, value))
-    # Not -inf: a text without tokens would have no number to divide by.
-    bias = torch.zeros_like(allowed, dtype=query.dtype).masked_fill(
-        ~allowed, torch.finfo(query.dtype).min
-    )
-    texts, heads, width, _ = query.shape
+    query, key, value = (row.unpack(x).transpose(1, 2) for x in (query, key, value))
+    # Not -inf: the softmax over an empty text would be NaN.
+    lowest = torch.finfo(query.dtype).min
+    bias = torch.zeros_like(allowed, dtype=query.dtype).masked_fill(~allowed, lowest)
+    _, heads, width, _ = query.shape
     at_once = max(1, SCORES // (heads * width * width))
-    parts = []
-    for start in range(0, texts, at_once):
-        here = slice(start, start + at_once)
-        weights = (query[here] @ key[here].transpose(2, 3) + bias[here]).softmax(dim=-1)
-        if dropout:
-            weights = drop(weights, dropout)
-        parts.append(weights @ value[here])  # (b, H, T, D)
-    return row.pack(torch.cat(parts).transpose(1, 2))
+    found = []
+    for q, k, v, b in zip(*(x.split(at_once) for x in (query, key, value, bias)), strict=True):
+        weights = (q @ k.transpose(2, 3) + b).softmax(dim=-1)
+        found.append(functional.dropout(weights, dropout) @ v)  # (b, H, T, D)
+    return row.pack(torch.cat(found).transpose(1, 2))
 
 
-# No mask function is registered: transformers then makes no mask, and ``attend`` needs none.
+# No mask function is registered, so transformers builds no mask; ``attend`` needs none.
 AttentionInterface.register(PACKED, attend)

@@ -1,44 +1,35 @@
-"""A context-free encoder: the state of a token follows from its word and from nothing else."""
+"""Encoders without pretrained weights: a table of word vectors and a random transformer."""
 
 import hashlib
+import re
 import zlib
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
+from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
 
-from poolbench.core.seeding import generator
-from poolbench.data.collate import Batch
-from poolbench.encoders.base import Encoder
+from poolbench.core.seeding import seeded, stream_generator
+from poolbench.data.collate import Batch, PaddingSide
+from poolbench.encoders.base import Encoder, Tuning
+from poolbench.encoders.huggingface import PretrainedEncoder
 
-PAD = 0
+PAD, START, END, FIRST_WORD = 0, 1, 2, 3
 STRENGTHS = {"": 1.0, "0.5*": 0.5, "0*": 0.0}
 
 
 class EmbeddingEncoder(Encoder):
-    """Words between blanks, each with its row of a random table: no attention, no positions.
+    """A random table of word vectors, for proofs of what poolers can learn (``data/synthetic.py``).
 
-    There are no special tokens either: ``hidden`` holds the words of a text in their order and
-    nothing else, so what a pooler can know can be proven (``data/synthetic.py``).
-
-    * Rows are standard normal, so up to D different words have linearly independent states.
+    * Rows are standard normal, so the states of up to D different words are linearly independent.
     * ``0.5*word`` has half the state of ``word``, ``0*word`` the state zero.
-    * The padding has a row of its own, like the padding states of a real encoder.
-    * Words are hashed to rows (Weinberger et al., 2009), so any text will do; of many different
-      words a few share a row.
-
-    Args:
-        hidden_dim: D.
-        vocab_size: rows of the table, the one of the padding included.
-        init_seed: of the table.
-        tuning: "full" trains the table.
-        max_length: where longer texts are cut, in words.
-        padding_side: "left" or "right".
-        caveat: what a reader of its results must know.
+    * Words are separated by white space and hashed to rows (Weinberger et al., 2009).
+    * Padding has its own row, one of ``vocab_size``.
 
     Example:
-        >>> encoder = EmbeddingEncoder(hidden_dim=4, vocab_size=100, init_seed=0)
-        >>> encoder.tokenize(["red 0.5*red red blue"])
+        >>> EmbeddingEncoder(hidden_dim=4, vocab_size=100).tokenize(["red 0.5*red red blue"])
         ([[66, 67, 66, 282]], 0)
     """
 
@@ -46,19 +37,19 @@ class EmbeddingEncoder(Encoder):
 
     def __init__(
         self,
-        hidden_dim: int,
-        vocab_size: int,
-        init_seed: int,
-        tuning: str = "frozen",
-        max_length: int = 128,
-        padding_side: str = "right",
+        hidden_dim: PositiveInt = 32,
+        vocab_size: Annotated[int, Field(ge=2)] = 8192,
+        init_seed: NonNegativeInt = 0,
+        tuning: Tuning = "frozen",
+        max_length: PositiveInt = 128,
+        padding_side: PaddingSide = "right",
         caveat: str | None = None,
     ) -> None:
-        rows = torch.randn(vocab_size, hidden_dim, generator=generator(init_seed, "encoder"))
+        rows = torch.randn(vocab_size, hidden_dim, generator=stream_generator(init_seed, "encoder"))
         super().__init__(
             hidden_dim=hidden_dim,
             depth=0,
-            positions=1_000_000,  # there are none, so there is no end to them
+            positions=1_000_000,
             max_length=max_length,
             tuning=tuning,
             padding_side=padding_side,
@@ -67,8 +58,7 @@ class EmbeddingEncoder(Encoder):
             caveat=caveat,
         )
         self.table = nn.Embedding.from_pretrained(rows, freeze=tuning != "full")
-        strengths = torch.tensor(list(STRENGTHS.values()))
-        self.register_buffer("strengths", strengths, persistent=False)
+        self.register_buffer("strengths", torch.tensor([*STRENGTHS.values()]), persistent=False)
 
     def tokenize(self, texts: list[str]) -> tuple[list[list[int]], int]:
         rows = [[self._id(word) for word in text.split()] for text in texts]
@@ -80,9 +70,70 @@ class EmbeddingEncoder(Encoder):
         return hidden.unsqueeze(2)
 
     def _id(self, word: str) -> int:
-        """Row and strength in one number."""
-        strength, plain = "", word
-        for prefix in filter(word.startswith, list(STRENGTHS)[1:]):
-            strength, plain = prefix, word.removeprefix(prefix)
-        row = 1 + zlib.crc32(plain.encode()) % (self.table.num_embeddings - 1)
+        """Row and strength as one number."""
+        strength = next(filter(word.startswith, list(STRENGTHS)[1:]), "")
+        row = 1 + zlib.crc32(word.removeprefix(strength).encode()) % (self.table.num_embeddings - 1)
         return row * len(STRENGTHS) + list(STRENGTHS).index(strength)
+
+
+class ScratchEncoder(PretrainedEncoder):
+    """A transformer of any Hugging Face family with random weights."""
+
+    def __init__(
+        self,
+        model_type: str = "bert",
+        layers: PositiveInt = 2,
+        hidden_dim: PositiveInt = 64,
+        heads: PositiveInt = 4,
+        vocab_size: Annotated[int, Field(gt=FIRST_WORD)] = 8192,
+        max_positions: PositiveInt = 512,
+        init_seed: NonNegativeInt = 0,
+        tuning: Tuning = "frozen",
+        max_length: PositiveInt = 128,
+        padding_side: PaddingSide = "right",
+        caveat: str | None = None,
+    ) -> None:
+        config = AutoConfig.for_model(
+            model_type,
+            num_hidden_layers=layers,
+            hidden_size=hidden_dim,
+            num_attention_heads=heads,
+            intermediate_size=4 * hidden_dim,
+            vocab_size=vocab_size,
+            max_position_embeddings=max_positions,
+            pad_token_id=PAD,
+        )
+        with seeded(init_seed, "encoder"):
+            model = AutoModel.from_config(config)
+        super().__init__(
+            model,
+            HashingTokenizer(vocab_size),
+            digest=hashlib.sha256(f"{init_seed} {config.to_json_string()}".encode()).hexdigest(),
+            tuning=tuning,
+            max_length=max_length,
+            padding_side=padding_side,
+            caveat=caveat,
+        )
+
+    def tokenize(self, texts: list[str]) -> tuple[list[list[int]], int]:
+        rows, longest = [self.tokenizer(text) for text in texts], self.max_length
+        cut = [row if len(row) <= longest else [*row[: longest - 1], END] for row in rows]
+        return cut, sum(len(row) > longest for row in rows)
+
+
+class HashingTokenizer:
+    """Maps words and punctuation marks to ids by hashing (Weinberger et al., 2009).
+
+    Example:
+        >>> HashingTokenizer(vocab_size=8192)("A film, a film!")
+        [1, 4490, 5562, 6629, 4490, 5562, 7000, 2]
+    """
+
+    pad_token_id, cls_token_id, sep_token_id = PAD, START, END
+
+    def __init__(self, vocab_size: int) -> None:
+        self.vocab_size = vocab_size
+
+    def __call__(self, text: str) -> list[int]:
+        words, free = re.findall(r"\w+|[^\w\s]", text.lower()), self.vocab_size - FIRST_WORD
+        return [START, *(FIRST_WORD + zlib.crc32(word.encode()) % free for word in words), END]

@@ -1,0 +1,1 @@
+"""Tasks: what is predicted from pooled vectors, its loss and its metrics."""

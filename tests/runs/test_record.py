@@ -1,4 +1,4 @@
-"""A record exists if and only if it is whole."""
+"""A record exists if and only if it is complete; one of another version is never misread."""
 
 import json
 import os
@@ -6,11 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from poolbench.runs.identity import RunSpec
 from poolbench.runs.record import (
-    DamagedRecord,
+    DataSummary,
+    Digests,
     Predictions,
-    read_predictions,
+    RecordError,
+    RunRecord,
     read_record,
     write_record,
 )
@@ -21,36 +26,96 @@ KEPT = Predictions(
     predictions=np.array([0, 1, 1, 1]),
     logits=np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32),
 )
+SPEC = RunSpec(
+    study="s",
+    dataset="d",
+    encoder="e",
+    pooler="mean",
+    seed=0,
+    digest="abc",
+    variant="def",
+    config={"seed": 0, "logger": {"api_key": "hunter2"}},
+)
+
+
+def record(folder: Path, accuracy: float = 0.71) -> RunRecord:
+    return RunRecord(
+        folder=folder,
+        run=SPEC,
+        status="ok",
+        metrics={"test/accuracy": accuracy},
+        history=[{"epoch": 0, "val/accuracy": 0.5}],
+        data=DataSummary(classes=["no", "yes"], examples={"test": 4}),
+        digests=Digests(order=["a"]),
+        seconds={"wall": 1.0},
+    )
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
-    write_record(tmp_path / "cell", {"status": "ok", "metrics": {"a": 0.1}}, KEPT)
-    assert read_record(tmp_path / "cell")["metrics"] == {"a": 0.1}
-    for name, value in vars(read_predictions(tmp_path / "cell")).items():
+    write_record(record(tmp_path / "run"), KEPT)
+    read = read_record(tmp_path / "run")
+    assert read.metrics == {"test/accuracy": 0.71}
+    assert read.folder == tmp_path / "run"
+    assert read.run.setting("seed") == 0
+    for name, value in vars(read.predictions).items():
         assert np.array_equal(value, getattr(KEPT, name))
-    assert sorted(p.name for p in (tmp_path / "cell").iterdir()) == [
-        "predictions.npz",
-        "record.json",
-    ]
+    assert "hunter2" not in (tmp_path / "run/record.json").read_text()
+    names = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert names == ["predictions.npz", "record.json"]
 
 
 @pytest.mark.parametrize("file", ["record.json", "predictions.npz"])
 @pytest.mark.parametrize("damage", ["truncate", "flip", "empty"])
 def test_damage_is_noticed(tmp_path: Path, file: str, damage: str) -> None:
-    write_record(tmp_path, {"status": "ok"}, KEPT)
+    write_record(record(tmp_path), KEPT)
     content = bytearray((tmp_path / file).read_bytes())
     content[len(content) // 2] ^= 1 if damage == "flip" else 0
     changed = {"truncate": content[:-5], "empty": b""}.get(damage, content)
     (tmp_path / file).write_bytes(changed)
-    with pytest.raises(DamagedRecord, match=file):
+    with pytest.raises(RecordError, match=file):
         read_record(tmp_path)
 
 
 def test_a_changed_figure_is_noticed(tmp_path: Path) -> None:
-    path = write_record(tmp_path, {"status": "ok", "metrics": {"test/accuracy": 0.71}}, KEPT)
+    write_record(record(tmp_path), KEPT)
+    path = tmp_path / "record.json"
     path.write_text(path.read_text().replace("0.71", "0.91"))
-    with pytest.raises(DamagedRecord, match="checksum"):
+    with pytest.raises(RecordError, match="checksum"):
         read_record(tmp_path)
+
+
+def test_a_record_of_another_version_is_rejected_with_the_fix(tmp_path: Path) -> None:
+    (tmp_path / "record.json").write_text(json.dumps({"schema_version": 1, "checksum": "x"}))
+    with pytest.raises(RecordError, match=r"schema 1.*reads 2.*run the command again"):
+        read_record(tmp_path)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_a_mutated_record_is_read_or_rejected(data: st.DataObject, tmp_path_factory) -> None:
+    """Whatever stands at a key, also with a valid checksum: a record, or one error."""
+    from poolbench.runs import record as module
+
+    folder = tmp_path_factory.mktemp("mutated")
+    write_record(record(folder), KEPT)
+    content = json.loads((folder / "record.json").read_text())
+    key = data.draw(st.sampled_from(sorted(content)))
+    content[key] = data.draw(JSON)
+    if key != "checksum":
+        content.pop("checksum")
+        content["checksum"] = module._checksum(content)
+    (folder / "record.json").write_text(json.dumps(content))
+    try:
+        assert read_record(folder).run.pooler
+    except RecordError as error:
+        assert "\n" not in str(error)  # noqa: PT017
 
 
 @pytest.mark.parametrize("nth", range(4))
@@ -68,18 +133,17 @@ def test_a_crash_while_writing_leaves_no_record(tmp_path: Path, nth: int, monkey
     monkeypatch.setattr(os, "fsync", crash(os.fsync))
     monkeypatch.setattr(os, "replace", crash(os.replace))
     with pytest.raises(KeyboardInterrupt):
-        write_record(tmp_path, {"status": "ok"}, KEPT)
+        write_record(record(tmp_path), KEPT)
     with pytest.raises(FileNotFoundError):
         read_record(tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_a_figure_that_is_no_number_is_never_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_record(tmp_path, {"metrics": {"test/accuracy": float("nan")}}, KEPT)
-    assert not (tmp_path / "record.json").exists()
+def test_a_figure_that_is_not_finite_is_never_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        record(tmp_path, accuracy=float("nan"))
 
 
-def test_a_record_is_plain_json(tmp_path: Path) -> None:
-    path = write_record(tmp_path, {"status": "failed"}, None)
-    assert json.loads(path.read_text())["schema_version"] == 1
+def test_a_result_without_its_parts_is_no_result(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="metrics is missing"):
+        RunRecord(folder=tmp_path, run=SPEC, status="ok")

@@ -1,45 +1,50 @@
-"""The identity of a cell: what its result depends on, and the folder that follows from it."""
+"""The identity of a run: the settings and digests its result depends on, and its folder."""
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from pydantic import BaseModel, ConfigDict
 
-from poolbench.runs.record import SCHEMA_VERSION
-
-# What does not change a result. Of dataset and encoder the content counts, not how it was named.
-BYSTANDERS = (
-    "study",
-    "output_dir",
-    "logger",
-    "dataset",
-    "encoder",
-    "retry_failed",
+# Settings that do not change a result, as dotted keys; a group stands for all its keys.
+NEUTRAL_KEYS = (
+    "allow_targets",
+    "cache.max_gb",
     "certify",
-    "plan",
-    "fused",
     "comparison",
+    "dataset.alias",
+    "encoder.alias",
+    "encoder.caveat",
+    "logger",
+    "measure",
+    "output_dir",
+    "plan",
+    "retry_failed",
+    "study",
+    "trainer.enable_progress_bar",
+    "trainer.profiler",
 )
-ENCODER_MODES = ("tuning", "padding_side")
-TRAINER_BYSTANDERS = ("enable_progress_bar", "profiler")
+# The digests of their content identify dataset and encoder, except for these settings.
+KEYS_NOT_IN_DIGESTS = ("encoder.tuning", "encoder.padding_side")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One configuration point at one seed.
+class RunSpec(BaseModel):
+    """One configuration at one seed, before it runs.
 
     Attributes:
-        study, dataset, encoder, pooler: names, as folders and reports show them.
-        seed: of every random stream.
+        study: name of the set of runs it is compared with.
+        dataset, encoder, pooler: names shown in reports.
         digest: of everything that changes the result.
-        variant: the same without the seed; cells that differ in their seed alone share it.
-        output_dir: the root of all studies.
+        variant: the same without the seed: equal for runs that differ only in their seed.
+        command: the command that trains this run alone.
+        config: the resolved configuration.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     study: str
     dataset: str
@@ -48,70 +53,113 @@ class Cell:
     seed: int
     digest: str
     variant: str
-    output_dir: Path
+    command: str = ""
+    config: dict[str, Any] = {}
+
+    @property
+    def path(self) -> Path:
+        """Folder of the run, relative to the folder of its study."""
+        return Path(self.dataset, self.encoder, self.pooler, f"seed={self.seed}-{self.digest}")
 
     @property
     def study_folder(self) -> Path:
-        """Where the cells of its study are."""
-        return self.output_dir / self.study
+        """Folder of the study, as configured."""
+        return Path(self.config["output_dir"]) / self.study
 
     @property
     def folder(self) -> Path:
-        """Where the cell leaves its record."""
-        place = self.study_folder / self.dataset / self.encoder / self.pooler
-        return place / f"seed={self.seed}-{self.digest}"
+        """Folder of the run, as configured."""
+        return self.study_folder / self.path
 
     @property
-    def names(self) -> dict[str, Any]:
-        """What a record says of its cell."""
-        keys = ("study", "dataset", "encoder", "pooler", "seed", "digest", "variant")
-        return {key: getattr(self, key) for key in keys}
+    def label(self) -> str:
+        """Pooler, dataset, encoder and seed for people to read."""
+        return f"{self.pooler} on {self.dataset} × {self.encoder}, seed {self.seed}"
+
+    def setting(self, key: str) -> Any:
+        """A value of the configuration by its dotted key, ``optimizer.lr``; None if absent."""
+        value: Any = self.config
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
 
     @property
-    def name(self) -> str:
-        """A readable name that no other cell has."""
-        return "-".join(
-            (self.study, self.dataset, self.encoder, self.pooler, f"s{self.seed}", self.digest)
-        )
+    def settings(self) -> dict[str, Any]:
+        """Dotted keys and values of all settings that may change the result, except the seed."""
+        return {k: v for k, v in flatten(self.config) if k != "seed" and not is_neutral(k)}
 
 
-def identify(cfg: DictConfig, choices: Mapping[str, str], digests: Mapping[str, str]) -> Cell:
-    """The cell of a configuration.
+def identify(
+    config: Mapping[str, Any],
+    names: Mapping[str, str],
+    digests: Mapping[str, str],
+    schema_version: int,
+    command: str = "",
+) -> RunSpec:
+    """The spec of a run.
 
     Args:
-        cfg: the configuration.
-        choices: group -> the name chosen for it.
-        digests: of what dataset and encoder really are.
+        config: resolved configuration.
+        names: name chosen in each configuration group.
+        digests: of the content of dataset and encoder.
+        schema_version: of the record that the run will write.
+        command: the command that trains this run alone.
     """
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
-    relevant = {key: value for key, value in plain.items() if key not in BYSTANDERS}
-    relevant["cache"] = plain["cache"]["enabled"]
-    relevant["trainer"] = {k: v for k, v in plain["trainer"].items() if k not in TRAINER_BYSTANDERS}
-    relevant["encoder"] = {k: v for k, v in plain["encoder"].items() if k in ENCODER_MODES}
-    identity = {"schema": SCHEMA_VERSION, "digests": dict(digests), "config": relevant}
-    return Cell(
-        study=cfg.study,
-        dataset=_shown(cfg.dataset, choices["dataset"]),
-        encoder=_shown(cfg.encoder, choices["encoder"]),
-        pooler=choices["pooler"].replace("/", "-"),
-        seed=cfg.seed,
-        digest=_digest(identity),
-        variant=_digest(identity | {"config": relevant | {"seed": None}}),
-        output_dir=Path(cfg.output_dir),
+    settings = {
+        key: value
+        for key, value in flatten(config)
+        if key in KEYS_NOT_IN_DIGESTS
+        or not (is_neutral(key) or key.startswith(("dataset.", "encoder.")))
+    }
+
+    def digest(settings: Mapping[str, Any]) -> str:
+        identity = {"schema": schema_version, "digests": dict(digests), "settings": settings}
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+
+    return RunSpec(
+        study=config["study"],
+        dataset=display_name(config["dataset"], names["dataset"]),
+        encoder=display_name(config["encoder"], names["encoder"]),
+        pooler=names["pooler"].replace("/", "-"),
+        seed=config["seed"],
+        digest=digest(settings),
+        variant=digest(settings | {"seed": None}),
+        command=command,
+        config=dict(config),
     )
 
 
-def _digest(identity: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+def is_neutral(key: str) -> bool:
+    """Whether a setting, given by its dotted key, never changes a result."""
+    return f"{key}.".startswith(tuple(f"{neutral}." for neutral in NEUTRAL_KEYS))
 
 
-def _shown(group: DictConfig, choice: str) -> str:
-    """The name of a dataset or encoder: its alias where the choice alone says little."""
+def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of a nested configuration, in order.
+
+    Example:
+        >>> list(flatten({"seed": 0, "optimizer": {"lr": 0.1}}))
+        [('seed', 0), ('optimizer.lr', 0.1)]
+    """
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def format_setting(key: str, value: Any) -> str:
+    """A setting as tables show it: optimizer.lr=0.003; a class by its name, head=MlpHead."""
+    group = key.removesuffix("._target_")
+    return f"{group}={value if group == key else str(value).rpartition('.')[2]}"
+
+
+def display_name(group: Mapping[str, Any], choice: str) -> str:
+    """The name of a dataset or encoder: the file, folder or hub name it was loaded from."""
     alias = group.get("alias")
     if not alias:
         return choice
-    path = Path(str(alias))
+    path = Path(os.path.abspath(str(alias)))  # "../train.csv" must not be called ".."
     if path.stem in ("train", "training") and path.parent.name:
         path = path.parent
     return re.sub(r"[^\w.-]+", "-", path.stem if path.suffix else path.name) or choice

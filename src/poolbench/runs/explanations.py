@@ -1,0 +1,66 @@
+"""``explanations.json`` of a study: written by ``scripts/explain.py``, shown by the report."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from poolbench.core.io import atomic_write
+
+EXPLANATIONS = "explanations.json"
+
+
+class Explanation(BaseModel):
+    """The weight of every word of one text in one prediction of one run.
+
+    Attributes:
+        method: what the weights are.
+        label: predicted class, and its ``probability``.
+        words: (word, weight, whether it is a special token such as [CLS]). The absolute weights sum
+            to 1; a negative weight is evidence against the predicted class.
+    """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    pooler: str
+    method: str
+    label: str
+    probability: float
+    words: list[tuple[str, float, bool]]
+
+    @property
+    def relative_weights(self) -> list[float]:
+        """The weights divided by the largest absolute one: from -1 to 1."""
+        largest = max((abs(weight) for _, weight, _ in self.words), default=0.0) or 1.0
+        return [weight / largest for _, weight, _ in self.words]
+
+
+class ExplainedExample(BaseModel):
+    """One test example; explanations by ``predictions_sha256`` of the record of the run."""
+
+    dataset: str
+    encoder: str
+    example: int
+    explanations: dict[str, Explanation]
+
+
+class Explanations(BaseModel):
+    """The content of the file."""
+
+    version: Literal[2] = 2
+    examples: list[ExplainedExample] = []
+
+
+def write_explanations(study: Path, explanations: Explanations) -> Path:
+    """Write the file into the folder of a study; its path."""
+    with atomic_write(study / EXPLANATIONS) as file:
+        file.write(explanations.model_dump_json().encode())
+    return study / EXPLANATIONS
+
+
+def read_explanations(study: Path) -> Explanations:
+    """The file in the folder of a study; empty if there is none or it is damaged."""
+    try:
+        return Explanations.model_validate_json((study / EXPLANATIONS).read_bytes())
+    except (OSError, ValidationError):
+        return Explanations()

@@ -1,0 +1,66 @@
+"""What a study declares before its results are known: how its poolers will be compared."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Metric = Literal["accuracy", "f1_macro"]
+
+
+def _ascending(looks: list[int]) -> list[int]:
+    if not looks or looks != sorted(set(looks)) or looks[0] < 2:
+        raise ValueError("expected ascending numbers of seeds, each at least 2")
+    return looks
+
+
+class _Declared(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class PublishedValue(_Declared):
+    """One value of a published table, in percent.
+
+    Attributes:
+        settings: dotted keys and values of the rest of its configuration.
+        low, high: ends of the published interval, if there is one.
+    """
+
+    pooler: str
+    value: float
+    settings: dict[str, Any] = {}
+    low: float | None = None
+    high: float | None = None
+
+
+class PublishedTable(_Declared):
+    """A published table that a study repeats; dataset and encoder by their names in reports."""
+
+    source: str
+    dataset: str
+    encoder: str
+    seeds: int | None = None
+    metric: Metric = "accuracy"
+    values: list[PublishedValue] = Field(min_length=1)
+    deviations: list[str] = []
+
+
+class Protocol(_Declared):
+    """The choices that decide the verdicts of a study.
+
+    Attributes:
+        reference: pooler that all others are compared with.
+        metric: of the test split.
+        margin: difference in points (hundredths of the metric) that does not matter.
+        looks: numbers of seeds at which the study may be tested, each at alpha / len(looks).
+        alpha: probability of any false positive in one family of comparisons.
+        power: probability of finding a difference as large as the margin, for advice.
+        published: table to compare with; it may be added at any time.
+    """
+
+    reference: str = "cls"
+    metric: Metric = "accuracy"
+    margin: float = Field(0.5, gt=0)
+    looks: Annotated[list[int], AfterValidator(_ascending)] = [5, 10, 20]
+    alpha: float = Field(0.05, gt=0, lt=0.5)
+    power: float = Field(0.8, ge=0.5, lt=1)
+    published: PublishedTable | None = None

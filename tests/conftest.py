@@ -4,27 +4,34 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from omegaconf import DictConfig
 
-from poolbench.encoders.scratch import ScratchEncoder
-from poolbench.runs.record import read_record
-from poolbench.training.launch import Asked, check_command
+from poolbench.core.errors import UserError
+from poolbench.encoders.toy import ScratchEncoder
+from poolbench.runs.identity import RunSpec
+from poolbench.runs.record import RunRecord, read_record
+from poolbench.training import console, sweep
+from poolbench.training.launch import compose_runs
+from poolbench.training.run import train_run
+from poolbench.training.session import Session
 
 ROOT = Path(__file__).parents[1]
 
-# The suite runs in two processes: threads of one would only wait for those of the other.
+# The suite runs in two processes: more threads would only wait for each other.
 torch.set_num_threads(1)
 
 SMALL = [
     "logger=none",
     "certify=false",
+    "measure=false",
     "dataset.max_examples=64",
     "trainer=cpu",
     "trainer.max_epochs=2",
     "trainer.enable_progress_bar=false",
 ]
+TINY = ["encoder=scratch", "encoder.layers=1", "encoder.max_length=32"]
 
 
 @pytest.fixture
@@ -50,28 +57,49 @@ def make_scratch(**changed: Any) -> ScratchEncoder:
 
 
 @pytest.fixture(scope="session")
+def session() -> Session:
+    """One session for all tests: data and encoders are loaded once."""
+    return Session()
+
+
+@pytest.fixture(scope="session")
 def shared_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One output folder for the whole session: token states are paid once."""
+    """One output folder for all tests: hidden states are computed once."""
     return tmp_path_factory.mktemp("outputs")
 
 
-def asked(*overrides: str) -> Asked:
-    """The one cell of a command line, checked as ``train.py`` checks it."""
-    return check_command(list(overrides), multirun=False)[0]
-
-
 @pytest.fixture
-def run(shared_output: Path) -> Callable[..., dict[str, Any]]:
-    """Run one small cell on real text and give its record; errors come out as they are."""
-    from poolbench.training.run import run_cell
-    from poolbench.training.session import prepare
-    from poolbench.training.sweep import plan
+def run(session: Session, shared_output: Path) -> Callable[..., RunRecord]:
+    """Train one small run on real text and return its record; errors are raised as they are."""
 
-    def run(*overrides: str, change: Callable[[DictConfig], None] = lambda cfg: None) -> Any:
-        one = asked(*SMALL, f"output_dir={shared_output}", *overrides)
-        change(one.cfg)
-        cell = plan([one])[0].cell
-        run_cell(one.cfg, cell, prepare(one.cfg))
-        return read_record(cell.folder) | {"folder": cell.folder}
+    def run(*overrides: str) -> RunRecord:
+        (spec,) = plan(shared_output, *overrides, session=session)
+        train_run(spec, session)
+        return read_record(spec.folder)
 
     return run
+
+
+def plan(output: Path, *overrides: str, session: Session | None = None) -> list[RunSpec]:
+    """The specs of a small command, checked and planned as ``train.py`` does it."""
+    requests = compose_runs(*SMALL, f"output_dir={output}", *overrides)
+    return sweep.plan(requests, session or Session())
+
+
+def train(specs: list[RunSpec], session: Session | None = None) -> bool:
+    """Declare and train runs as ``train.py`` does it; whether every run has a result."""
+    sweep.declare_runs(specs)
+    sweep.run_all(specs, session or Session())
+    return console.print_summary([(spec, sweep.existing_record(spec)) for spec in specs])
+
+
+def logits(record: RunRecord) -> np.ndarray:
+    return record.predictions.logits
+
+
+def rejection(action: Callable[[], object]) -> str:
+    """The message of the UserError that an action ends with; it is one line."""
+    with pytest.raises(UserError) as rejected:
+        action()
+    assert "\n" not in str(rejected.value)
+    return str(rejected.value)

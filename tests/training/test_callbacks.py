@@ -1,6 +1,7 @@
-"""The clock counts real work only, and what it reads agrees with a clock outside."""
+"""Throughput counts training steps only; checkpoints notice every flipped bit of their content."""
 
 import time
+from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
@@ -8,9 +9,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from poolbench.data.collate import make_batch
-from poolbench.training.callbacks import WARM_UP, Throughput
-from tests.data.test_collate import corpus
+from poolbench.data.collate import collate
+from poolbench.data.tokenized import tokenize_texts
+from poolbench.training import callbacks
 
 STEP_S, VALIDATION_S = 0.01, 0.5
 
@@ -35,13 +36,14 @@ class Sleeper(pl.LightningModule):
 
 @pytest.fixture(scope="module")
 def figures() -> dict[str, float]:
-    texts = corpus([[1] * 4, [1] * 1, [1] * 3])
-    batches = [make_batch(texts, torch.tensor([0, 1, 2])) for _ in range(12)]
-    clock = Throughput()
+    rows = [[1] * 4, [1] * 1, [1] * 3]
+    data = tokenize_texts(["", "", ""], lambda texts: (rows, 0))
+    batches = [collate(data, torch.tensor([0, 1, 2])) for _ in range(12)]
+    throughput = callbacks.TrainingSpeed(lambda batch: batch.attention_mask.numel())
     trainer = pl.Trainer(
         max_epochs=2,
         accelerator="cpu",
-        callbacks=[clock],
+        callbacks=[throughput],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -50,8 +52,8 @@ def figures() -> dict[str, float]:
     trainer.fit(
         Sleeper(), DataLoader(batches, batch_size=None), DataLoader(batches[:1], batch_size=None)
     )
-    assert len(clock.step_ms) == 24 - WARM_UP
-    return clock.summary(trainer.strategy)
+    assert len(throughput.steps) == 24
+    return throughput.summary(trainer.strategy)
 
 
 def test_rates_are_those_of_the_steps_without_validation(figures: dict[str, float]) -> None:
@@ -65,12 +67,26 @@ def test_rates_are_those_of_the_steps_without_validation(figures: dict[str, floa
     assert 0 <= figures["perf/host_wait_share"] < 0.5
 
 
-def test_the_peak_of_one_cell_is_not_that_of_the_cell_before(figures: dict[str, float]) -> None:
-    from poolbench.training import callbacks as throughput
-
+def test_the_peak_of_one_run_does_not_count_for_the_next() -> None:
     cpu = torch.device("cpu")
     block = torch.ones(75_000_000)  # 300 MB
-    high = throughput._peak_memory(cpu)
+    high = callbacks._peak_memory(cpu)
     del block
-    throughput._forget_peak_memory(cpu)
-    assert throughput._peak_memory(cpu) < high - 200e6
+    callbacks._reset_peak_memory(cpu)
+    assert callbacks._peak_memory(cpu) < high - 200e6
+
+
+def test_a_flipped_bit_in_a_tensor_is_noticed(tmp_path: Path) -> None:
+    """``torch.load`` itself does not: the flipped weights load without an error."""
+    path = tmp_path / "best.ckpt"
+    weights = torch.arange(4096.0)
+    torch.save({"weights": weights}, path)
+    assert callbacks.is_intact(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(weights.numpy().tobytes()) + 4] ^= 1
+    path.write_bytes(content)
+    assert not torch.equal(torch.load(path, weights_only=True)["weights"], weights)
+    assert not callbacks.is_intact(path)
+    path.write_bytes(content[:-40])
+    assert not callbacks.is_intact(path)
+    assert not callbacks.is_intact(tmp_path / "missing.ckpt")

@@ -1,84 +1,79 @@
-"""The certificate says of each pooler what the contract says, measured behind an encoder."""
-
-import json
+"""The certificate: the pooler contract, measured on real text behind an encoder."""
 
 import jaxtyping
 import pytest
 import torch
 
-from poolbench.training.certificate import certificate
-from poolbench.training.launch import check_command
-from scripts.certify import main
-from tests.conftest import SMALL, asked
-from tests.poolers.test_contract import POOLERS
-from tests.poolers.test_pitfalls import BREAKS
+from poolbench.runs.record import ContractLine
+from poolbench.training.launch import compose_runs
+from poolbench.training.session import Session
+from tests.conftest import ROOT, SMALL
 
-SCRATCH = ["encoder=scratch", "dataset.max_examples=40"]
+POOLERS = sorted(path.stem for path in (ROOT / "conf/pooler").glob("*.yaml"))
+SCRATCH = ["encoder=scratch", "dataset.max_examples=40", "cache=off"]
 
 
 @pytest.fixture(autouse=True)
 def _plain_annotations():
-    # They are checked while testing only, and that checker cannot be traced by torch.compile.
+    # The shape checks of the tests cannot be traced by torch.compile.
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
-def certified(pooler: str, *overrides: str) -> dict:
-    return certificate(asked(*SMALL, *SCRATCH, f"pooler={pooler}", *overrides).cfg)
+def certified(session: Session, pooler: str, *overrides: str) -> dict[str, ContractLine]:
+    config = compose_runs(*SMALL, *SCRATCH, f"pooler={pooler}", *overrides)[0].config
+    return session.certificate(config, " ".join((pooler, *overrides)), session.model(config))
 
 
-def broken(lines: dict) -> set[str]:
-    return {name for name, line in lines.items() if not line["kept"]}
+def broken(lines: dict[str, ContractLine]) -> set[str]:
+    return {name for name, line in lines.items() if not line.kept}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooler", POOLERS)
-def test_every_pooler_keeps_every_line(pooler: str) -> None:
-    lines = certified(pooler)
-    assert broken(lines) == set()
-    assert {"T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8", "T12", "T15"} <= set(lines)
-    json.dumps(lines, allow_nan=False)
+def test_every_pooler_keeps_every_line(session: Session, pooler: str) -> None:
+    assert broken(certified(session, pooler)) == set()
 
 
-# More padding (t02) tells nothing new of a batch that has some padding in most rows.
-CLEAR = {"t01": "T1", "t03": "T3", "t04": "T4", "t05": "T5", "t08": "T8"}
-
-
-@pytest.mark.parametrize("name", BREAKS)
-def test_a_pitfall_breaks_the_lines_that_the_contract_names(name: str) -> None:
-    expected = {CLEAR[line] for line in BREAKS[name] & set(CLEAR)}
-    assert expected <= broken(certified(f"pitfall/{name}"))
+@pytest.mark.parametrize(
+    ("pitfall", "lines"),
+    [
+        ("unmasked_mean", {"T1", "encoder, alone"}),
+        ("final_position", {"encoder, alone", "encoder, side"}),
+        ("position_zero", {"encoder, side"}),
+    ],
+)
+def test_a_pitfall_breaks_its_lines_behind_an_encoder(
+    session: Session, pitfall: str, lines: set[str]
+) -> None:
+    assert lines <= broken(certified(session, f"pitfall/{pitfall}"))
 
 
 @pytest.mark.parametrize(
     "overrides", [["layers=last4_concat", "encoder.layers=4"], ["pooled_tokens=content"]]
 )
-def test_layers_and_pooled_tokens_are_certified_with_the_pooler(overrides: list[str]) -> None:
-    assert broken(certified("mean", *overrides)) == set()
+def test_layers_and_pooled_tokens_are_certified_with_the_pooler(
+    session: Session, overrides: list[str]
+) -> None:
+    lines = certified(session, "mean", *overrides)
+    assert broken(lines) == set()
+    assert {"T1", "T2", "T3", "T4", "T5", "T7", "T15", "encoder, alone"} <= set(lines)
 
 
-def test_the_seed_changes_nothing_and_nothing_is_measured_twice() -> None:
-    assert certified("attention", "seed=1") is certified("attention", "seed=2")
-
-
-def test_measuring_leaves_the_random_numbers_where_they_were() -> None:
-    before = torch.random.get_rng_state()
-    certified("conv", "pooler.channels=7")
-    assert torch.equal(torch.random.get_rng_state(), before)
+def test_measuring_changes_neither_the_model_nor_the_random_state(session: Session) -> None:
+    config = compose_runs(*SMALL, *SCRATCH, "pooler=attention")[0].config
+    model = session.model(config)
+    before, random = model.state_dict(), torch.random.get_rng_state()
+    kept = {name: value.clone() for name, value in before.items()}
+    session.certificate(config, "unchanged", model)
+    assert torch.equal(torch.random.get_rng_state(), random)
+    assert all(torch.equal(kept[name], value) for name, value in model.state_dict().items())
+    assert model.training
 
 
 def test_a_record_carries_it(run) -> None:
     record = run("pooler=mean", "encoder=scratch", "trainer.max_epochs=1", "certify=true")
-    assert record["certificate"]["T4"]["kept"] is True
-    assert record["certificate"]["T4"]["deviation"] < record["certificate"]["T4"]["limit"]
-
-
-def test_the_script_prints_a_table_and_tells_the_broken_ones(capsys) -> None:
-    choice = [*SMALL, *SCRATCH]
-    assert main(["pooler=mean", *choice]) == 0
-    assert "T15" in capsys.readouterr().out
-    assert main(["pooler=mean,pitfall/unmasked_mean", *choice]) == 1
-    assert "BROKEN" in capsys.readouterr().out
-    assert main(["pooler=meen", *choice]) == 2
-    assert "did you mean mean" in capsys.readouterr().err
-    assert check_command(["pooler=mean"], multirun=True)
+    line = record.certificate["T4"]
+    assert line.kept
+    assert line.deviation < line.limit

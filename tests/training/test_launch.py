@@ -1,78 +1,70 @@
-"""What is wrong with a command is said in one line, at once, and nothing is written."""
+"""The command line: wrong commands end in one line, a grid is checked before its first run."""
 
-import resource
+import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from poolbench.core.errors import BadInput
-from poolbench.training import launch as command
-from poolbench.training.launch import check_command
+from poolbench.runs.record import read_record
+from poolbench.training import launch
+from poolbench.training.launch import compose_runs
+from tests.conftest import ROOT, TINY, rejection
 
-ROOT = Path(__file__).parents[2]
-
-REFUSED = {
+REJECTED = {
     "sede=1": "unknown key sede, did you mean seed?",
     "optimizer.lrr=1": "did you mean optimizer.lr?",
     "pooler=meen": "did you mean mean?",
     "pooler=conv pooler.kernal_sizes=[3]": "did you mean pooler.kernel_sizes?",
-    "pooler=conv +pooler.kernal_sizes=[3]": "did you mean kernel_sizes?",
     "+optimizer.momentun=0.9": "unknown key optimizer.momentun",
     "+nonsense=1": "unknown key nonsense",
-    "+comparison.published.source=x": "below a key that is null: +comparison.published.source=x",
+    "comparison.published={source:x}": "comparison.published.dataset is missing",
     "experiment=published/imdb_bert +comparison.published.souce=x": "did you mean source?",
-    "seed=abc": "could not be converted to Integer",
-    "seed=-1": "seed must be 0 or more",
-    "trainer.max_epochs=many": "could not be converted to Integer",
-    "pooler=conv pooler.channels=lots": "expected int, like 128",
-    "pooler=conv pooler.kernel_sizes=[2,x]": "expected list",
-    "pooler=conv pooler.kernel_sizes=[200]": "longer than encoder.max_length=128",
-    "trainer.compile=fast": "trainer.compile must be null, default, reduce-overhead",
-    "trainer.compile=default": "needs an encoder that trains: encoder.tuning=full",
-    "optimizer.lr=-1": "optimizer.lr must be above 0",
-    "optimizer.schedule=lin": "linear, cosine or constant",
-    "encoder.tuning=half": "frozen or full",
+    "seed=abc": "seed='abc': expected a valid integer",
+    "seed=1.5": "seed=1.5",
+    "seed=-1": "greater than or equal to 0",
+    "trainer.max_epochs=many": "valid integer",
+    "trainer.limit_train_batches=1.5": "trainer.limit_train_batches=1.5",
+    "trainer.compile=fast": "'reduce-overhead'",
+    "trainer.compile=default": "needs a trainable encoder: encoder.tuning=full",
+    "optimizer.lr=-1": "greater than 0",
+    "optimizer.lr=inf": "finite",
+    "optimizer.lr=nan": "optimizer.lr=nan",
+    "optimizer.schedule=lin": "'linear', 'cosine' or 'constant'",
     "encoder=pretrained": "encoder.name needs a value",
     "dataset=files": "dataset.train needs a value",
-    "pooler=cls,mean": "add -m",
     "study=../elsewhere": "plain name",
-    "comparison.looks=[5,5]": "rising numbers of seeds",
-    "comparison.metric=auc": "accuracy or f1_macro",
-    "pooler._target_=os.system": "is not allowed",
+    "comparison.looks=[5,5]": "ascending",
+    "comparison.metric=auc": "'accuracy' or 'f1_macro'",
+    "comparison.margin=0": "greater than 0",
+    "pooled_tokens=most": "'all' or 'content'",
+    "batching=most": "'packed', 'padded' or 'grouped'",
     "seed=[1": "no viable alternative",
+    "allow_targets=[os]": "allow_targets",
+    "seed=range(0)": "the sweep is empty",
+    "seed=1,2,1": "contains a run twice: seed=1",
+    "study=a,b": "the runs of one study",
+    "pooler=mean,max trainer=ddp": "-m does not work with several devices",
+    "seed=0,1,x": "seed='x'",
 }
 
 
-@pytest.mark.parametrize("given", REFUSED)
-def test_a_wrong_command_is_refused_in_one_line(given: str) -> None:
-    with pytest.raises(BadInput) as refused:
-        check_command(given.split(), multirun=False)
-    assert REFUSED[given] in str(refused.value)
-    assert "\n" not in str(refused.value)
+@pytest.mark.parametrize("command", REJECTED)
+def test_a_wrong_command_is_rejected_in_one_line(command: str) -> None:
+    assert REJECTED[command] in rejection(lambda: compose_runs(*command.split()))
 
 
-def test_a_mistake_of_ours_is_not_told_as_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_not_reported_as_an_error_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise AssertionError("ours")
 
-    monkeypatch.setattr(command, "check_values", broken)
+    monkeypatch.setattr(launch, "validate", broken)
     with pytest.raises(AssertionError, match="ours"):
-        check_command(["pooler=mean"], multirun=False)
-
-
-def test_what_only_a_grid_can_get_wrong_is_refused() -> None:
-    with pytest.raises(BadInput, match="names one cell twice: pooler=mean seed=1"):
-        check_command(["pooler=mean", "seed=1,2,1"], multirun=True)
-    with pytest.raises(BadInput, match="-m does not go together with several devices"):
-        check_command(["pooler=mean,max", "trainer=ddp"], multirun=True)
-
-
-def test_every_cell_of_a_grid_is_checked() -> None:
-    assert len(check_command(["pooler=cls,mean", "seed=0,1,2"], multirun=True)) == 6
-    with pytest.raises(BadInput, match="'x'"):
-        check_command(["pooler=cls,mean", "seed=0,1,x"], multirun=True)
+        compose_runs("pooler=mean")
 
 
 @pytest.mark.parametrize(
@@ -81,67 +73,177 @@ def test_every_cell_of_a_grid_is_checked() -> None:
         ["pooler=cls,mean", "seed=range(0,4)"],
         ["seed=2,1", "pooler=conv", "encoder.max_length=64"],
         ["dataset=presence", "dataset.max_examples=${seed}", "seed=300,400"],
-        ["seed=7", "seed=1,2"],
-        ["seed=1_0,2", "study=s${seed}"],
+        ["seed=7"],
+        ["optimizer.lr=1e-3,1e-4", "trainer.max_epochs=3"],
     ],
 )
-def test_a_cell_of_a_grid_is_the_one_its_own_command_asks_for(grid: list[str]) -> None:
-    for cell in check_command(grid, multirun=True):
-        assert check_command(list(cell.overrides), multirun=False) == [cell]
+def test_a_run_of_a_grid_is_the_run_of_its_own_command(grid: list[str]) -> None:
+    for request in compose_runs(*grid):
+        assert compose_runs(*request.overrides) == [request]
 
 
-def test_seeds_are_not_composed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    composed = []
-    compose = command.compose
-    monkeypatch.setattr(command, "compose", lambda *a, **k: composed.append(a) or compose(*a, **k))
-    assert len(check_command(["pooler=cls,mean", "seed=range(0,20)"], multirun=True)) == 40
-    assert len(composed) <= 3  # the command itself, and each pooler
+def test_runs_that_differ_in_the_seed_are_composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[object] = []
+    original = launch.check_run
+    monkeypatch.setattr(launch, "check_run", lambda *a: checked.append(a) or original(*a))
+    assert len(compose_runs("pooler=cls,mean", "seed=range(0,500)")) == 1000
+    assert len(checked) == 2
+
+
+def test_an_experiment_names_its_own_grid() -> None:
+    requests = compose_runs("experiment=smoke")
+    names = {request.names["pooler"] for request in requests}
+    assert names == {path.stem for path in (ROOT / "conf/pooler").glob("*.yaml")}
+    assert len(compose_runs("experiment=smoke", "pooler=mean")) == 1
 
 
 @pytest.mark.parametrize("group", ["dataset", "encoder", "head", "optimizer", "trainer", "logger"])
 def test_every_file_of_a_group_can_be_chosen(group: str) -> None:
-    needs = ["dataset.train=x.csv"], ["dataset.path=x"], ["encoder.name=x"], []
+    needs = {
+        "files": "dataset.train=x.csv",
+        "hub": "dataset.path=x",
+        "pretrained": "encoder.name=x",
+    }
     for path in (ROOT / "conf" / group).glob("*.yaml"):
-        for extra in needs:
-            try:
-                check_command([f"{group}={path.stem}", *extra], multirun=False)
-                break
-            except BadInput as error:
-                last = error
-        else:
-            raise last
+        extra = [needs[path.stem]] if path.stem in needs else []
+        assert compose_runs(f"{group}={path.stem}", *extra)
+
+
+def start(output: Path, *arguments: str, **options: object) -> "subprocess.Popen[str]":
+    own = [*TINY, "dataset.max_examples=64", "logger=none", f"output_dir={output}"]
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *arguments, *own],
+        cwd=output.parent,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def finish(process: "subprocess.Popen[str]", code: int = 0) -> str:
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, out + err
+    return out + err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"),
+    ("arguments", "code", "answer"),
     [
-        (["--help"], 0),
-        (["--cfg", "job"], 0),
-        (["sede=1"], 2),
-        (["pooler=meen"], 2),
-        (["seed=x"], 2),
+        (["--help"], 0, "pooler: "),
+        (["--cfg", "job"], 0, "batch_size: 32"),
+        (["--info", "searchpath"], 0, "conf"),
+        (["sede=1"], 2, "did you mean seed?"),
+        (["pooler=cls,mean"], 2, "add -m"),
+        (["seed=x"], 2, "valid integer"),
+        (["-m", "seed=0,x"], 2, "valid integer"),
+        (["pooler._target_=os.system"], 2, "not allowed"),
+        (["-m", "pooler.channels=0,1", "pooler=conv"], 2, "greater than 0"),
+        (["pooler=conv", "+pooler.chanels=3"], 2, "did you mean channels?"),
     ],
 )
-def test_the_answer_takes_less_than_half_a_second_of_cpu(
-    arguments: list[str], code: int, tmp_path: Path
+def test_answers_without_training_write_nothing(
+    tmp_path: Path, arguments: list[str], code: int, answer: str
 ) -> None:
-    train = [sys.executable, str(ROOT / "train.py"), *arguments]
-    floor, measured = [], []
-    for _ in range(3):
-        floor.append(
-            cpu_seconds([sys.executable, "-c", "import hydra.main, omegaconf"], tmp_path)[1]
-        )
-        answer, seconds = cpu_seconds(train, tmp_path)
-        assert answer.returncode == code
-        assert answer.stderr.count("\n") == (1 if code else 0)
-        measured.append(seconds)
-    # A busy machine inflates CPU time too: importing Hydra alone takes 0.12 s on an idle one.
-    assert min(measured) < 0.5 * max(1.0, min(floor) / 0.12)
+    command = [sys.executable, str(ROOT / "train.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert answer in done.stdout + done.stderr
+    assert done.stderr.count("\n") == (1 if code else 0)
     assert list(tmp_path.iterdir()) == []
 
 
-def cpu_seconds(command: list[str], cwd: Path) -> tuple[subprocess.CompletedProcess[str], float]:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    answer = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return answer, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+def test_bad_data_ends_with_2_and_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("text,label\na,1\nb,\n")
+    output = finish(start(tmp_path / "out", "dataset=files", "dataset.train=bad.csv"), code=2)
+    assert output.startswith("error: ")
+    assert "row 1: column 'label'" in output
+    assert output.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def records(output: Path) -> dict[str, object]:
+    return {p.parts[-3]: read_record(p.parent) for p in sorted(output.rglob("record.json"))}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_another_launcher_of_hydra_gives_the_same_runs(tmp_path: Path, launcher: str) -> None:
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher.split('_')[0]}_launcher")
+    grid = ["-m", "pooler=mean,max", "trainer=cpu", "trainer.max_epochs=1"]
+    here = start(tmp_path / "here", *grid)
+    there = start(tmp_path / "there", *grid, f"hydra/launcher={launcher}")
+    finish(here)
+    assert "report:" in finish(there)
+    ours, theirs = records(tmp_path / "here"), records(tmp_path / "there")
+    assert set(ours) == set(theirs) == {"mean", "max"}
+    for pooler in ours:
+        assert ours[pooler].digests == theirs[pooler].digests
+        assert ours[pooler].metrics["test/accuracy"] == theirs[pooler].metrics["test/accuracy"]
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_run_as_one_process_does(tmp_path: Path) -> None:
+    batches = ["batch_size=16", "trainer.max_epochs=4", "optimizer.lr=0.01"]
+    finish(start(tmp_path / "one", "trainer=cpu", *batches))
+    two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true"]
+    finish(start(tmp_path / "two", *two, *batches))
+    (one,), (both,) = (records(tmp_path / name).values() for name in ("one", "two"))
+    assert both.digests.order == one.digests.order
+    kept = one.predictions, both.predictions
+    assert kept[0].example_ids.tolist() == kept[1].example_ids.tolist() == list(range(64))
+    assert kept[0].labels.tolist() == kept[1].labels.tolist()
+    # Gradients are summed in another order, and each half of a batch is averaged by itself.
+    assert abs(kept[0].logits - kept[1].logits).max() < 0.02
+    assert both.history[-1]["train/loss"] == pytest.approx(one.history[-1]["train/loss"], abs=0.01)
+    assert both.metrics["perf/samples_per_sec"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_sweep_with_its_own_code_and_a_hint(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    grid = ["-m", "pooler=mean,max", "seed=range(50)", "trainer=cpu", "trainer.max_epochs=1"]
+    process = start(tmp_path / "out", *grid)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "out").rglob("record.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert "the same command continues from here" in finish(process, 128 + number)
+    assert all(record.ok for record in records(tmp_path / "out").values())
+
+
+@pytest.mark.slow
+def test_without_wandb_the_other_loggers_work(tmp_path: Path) -> None:
+    script = (
+        "import sys, runpy; sys.modules['wandb'] = None;"
+        f"sys.argv[0] = {str(ROOT / 'train.py')!r};"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    small = [*TINY, "dataset.max_examples=64", "logger=csv", f"output_dir={tmp_path}"]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *small], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(next(tmp_path.rglob("record.json")).read_text())["status"] == "ok"
+
+
+@pytest.mark.slow
+def test_a_pooler_of_another_package_works_after_it_is_allowed(tmp_path: Path) -> None:
+    (tmp_path / "mypackage.py").write_text(
+        "from poolbench.poolers.mean import MeanPooler\n"
+        "class MyPooler(MeanPooler):\n"
+        "    def __init__(self, hidden_dim: int, power: float = 1.0) -> None:\n"
+        "        super().__init__(hidden_dim)\n"
+    )
+    (tmp_path / "extra/pooler").mkdir(parents=True)
+    yaml = tmp_path / "extra/pooler/mine.yaml"
+    yaml.write_text("_target_: mypackage.MyPooler\npower: 1.0\n")
+    own = ["--config-dir", "extra", "pooler=mine", "trainer=cpu", "trainer.max_epochs=1"]
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    output = finish(start(tmp_path / "out", *own, env=environment), code=2)
+    assert "allow_targets=[mypackage.]" in output
+    allowed = [*own, "allow_targets=[mypackage.]"]
+    finish(start(tmp_path / "out", *allowed, env=environment))
+    assert set(records(tmp_path / "out")) == {"mine"}

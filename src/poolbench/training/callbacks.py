@@ -1,104 +1,137 @@
-"""The clock: how fast a cell trains, without making it wait."""
+"""Lightning callbacks: throughput, early stopping and checkpoints."""
 
+import contextlib
+import logging
 import resource
 import statistics
 import time
+import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.strategies import Strategy
 
 from poolbench.data.collate import Batch
 
-WARM_UP = 5
+log = logging.getLogger(__name__)
+WARM_UP_STEPS = 5
 
 
-class Throughput(pl.Callback):
-    """Times every training step between two marks; reads them at the end of an epoch only.
+class TrainingSpeed(pl.Callback):
+    """Times every training step, and reads the times at the end of an epoch only.
 
-    A step runs from the end of the one before it, so loading its batch is part of it. The first
-    steps, validation and checkpoints are left out. On a GPU the marks are CUDA events, read when
-    the epoch is over: no step waits for the device.
+    A step runs from the end of the previous one, so loading its batch is part of it. The first
+    steps, validation and checkpoints are left out. On a GPU the times are CUDA events that are read
+    when the epoch is over: no step waits for the device.
 
     Args:
-        computed: for how many positions of a batch the encoder computes states.
+        computed_positions: number of positions of a batch for which the encoder computes states.
+
+    Attributes:
+        steps: ms, examples, tokens, computed positions and seconds of waiting of each step.
     """
 
-    def __init__(
-        self, computed: Callable[[Batch], int] = lambda batch: batch.attention_mask.numel()
-    ) -> None:
-        self.computed = computed
-        self.step_ms: list[float] = []
-        self.samples = self.tokens = self.positions = 0
-        self.wait_s = 0.0
-        self.seen = 0
+    def __init__(self, computed_positions: Callable[[Batch], int]) -> None:
+        self.computed_positions = computed_positions
+        self.steps: list[tuple[float, int, int, int, float]] = []
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        _forget_peak_memory(module.device)
+        _reset_peak_memory(module.device)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.marks = [_mark(module.device)]
-        self.batches: list[tuple[int, int, int]] = []
+        self.batches: list[tuple[int, int, int, float]] = []
         self.idle_since = time.perf_counter()
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, module: pl.LightningModule, batch: Batch, batch_idx: int
-    ) -> None:
-        if self.seen >= WARM_UP:
-            self.wait_s += time.perf_counter() - self.idle_since
+    def on_train_batch_start(self, *_: Any) -> None:
+        self.waited = time.perf_counter() - self.idle_since
 
     def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        module: pl.LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, _: int
     ) -> None:
-        self.seen += 1
         self.marks.append(_mark(module.device))
-        self.batches.append((len(batch), batch.tokens, self.computed(batch)))
+        positions = self.computed_positions(batch)
+        self.batches.append((len(batch), batch.tokens, positions, self.waited))
         self.idle_since = time.perf_counter()
 
-    def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._read(module.device)
-
-    def _read(self, device: torch.device) -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        skip = max(0, WARM_UP - (self.seen - len(self.batches)))
-        pairs = zip(self.marks, self.marks[1:], strict=False)
-        self.step_ms += [_milliseconds(a, b) for a, b in list(pairs)[skip:]]
-        for samples, tokens, positions in self.batches[skip:]:
-            self.samples += samples
-            self.tokens += tokens
-            self.positions += positions
-        self.marks, self.batches = self.marks[-1:], []
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if module.device.type == "cuda":
+            torch.cuda.synchronize(module.device)
+        times = map(_milliseconds, self.marks, self.marks[1:])
+        self.steps += [(ms, *batch) for ms, batch in zip(times, self.batches, strict=True)]
 
     def summary(self, strategy: Strategy) -> dict[str, float]:
-        """``perf/*``: examples and real tokens a second, ms a step, padding, MB of memory.
-
-        The rates are summed over the processes of a distributed run; the rest is this one's.
-        """
+        """``perf/*``; the rates are summed over the processes of a distributed run."""
         memory = {"perf/peak_memory_mb": _peak_memory(strategy.root_device) / 1e6}
-        if not self.step_ms:
+        if len(self.steps) <= WARM_UP_STEPS:
             return memory
-        seconds = sum(self.step_ms) / 1e3
-        ordered = sorted(self.step_ms)
-        rates = torch.tensor([self.samples, self.tokens], device=strategy.root_device) / seconds
+        step_ms, *counts = zip(*self.steps[WARM_UP_STEPS:], strict=True)
+        seconds = sum(step_ms) / 1e3
+        samples, tokens, positions, waited = map(sum, counts)
+        rates = torch.tensor([samples, tokens], device=strategy.root_device) / seconds
         samples_per_sec, tokens_per_sec = strategy.reduce(rates, reduce_op="sum").tolist()
         return memory | {
             "perf/samples_per_sec": samples_per_sec,
             "perf/tokens_per_sec": tokens_per_sec,
-            "perf/step_ms_p50": statistics.median(ordered),
-            "perf/step_ms_p95": ordered[int(0.95 * (len(ordered) - 1))],
-            "perf/padding_ratio": self.positions / self.tokens,
-            "perf/host_wait_share": self.wait_s / seconds,
+            "perf/step_ms_p50": statistics.median(step_ms),
+            "perf/step_ms_p95": sorted(step_ms)[int(0.95 * (len(step_ms) - 1))],
+            "perf/padding_ratio": positions / tokens,
+            "perf/host_wait_share": waited / seconds,
         }
+
+
+class ResumableEarlyStopping(EarlyStopping):
+    """Early stopping that, when resumed, knows that it had already decided to stop."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.should_stop = self.wait_count >= self.patience
+
+
+def checkpoints(folder: Path, monitor: str) -> tuple[ModelCheckpoint, ModelCheckpoint]:
+    """Keep the weights with the best validation metric, ``best.ckpt``, and the last two epochs.
+
+    Two, since a run can then continue if the last file is damaged.
+    """
+    checkpoint = partial(
+        ModelCheckpoint,
+        dirpath=folder,
+        mode="max",
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    best = checkpoint(filename="best", monitor=monitor)
+    last = checkpoint(
+        filename="epoch={epoch}", auto_insert_metric_name=False, monitor="epoch", save_top_k=2
+    )
+    return best, last
+
+
+def last_intact_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint of the latest epoch in ``folder`` that is intact; damaged ones are removed."""
+    epochs = sorted(folder.glob("epoch=*.ckpt"), key=lambda path: int(path.stem[6:]), reverse=True)
+    for path in epochs:
+        if is_intact(path):
+            return path
+        log.warning("%s is damaged and is not used", path)
+        path.unlink()
+    return None
+
+
+def is_intact(path: Path) -> bool:
+    """Whether the checksums inside a checkpoint match its content.
+
+    ``torch.load`` does not verify them: it loads a flipped bit without an error.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError, ValueError):
+        return False
 
 
 def _mark(device: torch.device) -> Any:
@@ -113,15 +146,13 @@ def _milliseconds(start: Any, end: Any) -> float:
     return 1e3 * (end - start) if isinstance(start, float) else start.elapsed_time(end)
 
 
-def _forget_peak_memory(device: torch.device) -> None:
+def _reset_peak_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    else:
-        try:
-            # Linux forgets a process's peak when asked so: cells of one sweep share a process.
-            Path("/proc/self/clear_refs").write_text("5")
-        except OSError:
-            return
+        return
+    with contextlib.suppress(OSError):
+        # Linux resets the peak of a process on request: the runs of a sweep share a process.
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak_memory(device: torch.device) -> float:

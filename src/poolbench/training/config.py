@@ -1,116 +1,240 @@
-"""The typed configuration: what is not declared here or in a file of ``conf`` is refused."""
+"""The typed configuration: every value is checked by pydantic before anything is loaded.
 
-from dataclasses import dataclass, field
-from typing import Any
+The first value that is missing, unknown, of a wrong type or out of range raises a UserError.
+"""
 
-from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+import difflib
+import importlib
+import inspect
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
 
-# Everything that may be built from a configuration, and nothing else.
-TARGETS = ("poolbench.", "torch.optim.")
+from hydra.utils import instantiate
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+
+from poolbench.core.errors import UserError
+from poolbench.runs.protocol import Protocol
+
+# Modules whose objects may be built from a configuration; ``allow_targets`` adds others.
+ALLOWED_TARGETS = ("poolbench.", "torch.optim.")
+# Groups whose knobs are declared by the constructor that their ``_target_`` names.
+COMPONENTS = ("dataset", "encoder", "layers", "pooler", "head", "logger")
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+Component = dict[str, Any]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
-@dataclass
-class OptimizerConfig:
-    _target_: str = MISSING
-    lr: float = MISSING
-    encoder_lr: float = MISSING
-    weight_decay: float = MISSING
-    warmup: float = MISSING
-    schedule: str = MISSING
+def _text(value: Any) -> Any:
+    """Hydra parses study=2026 as a number."""
+    return str(value) if isinstance(value, int | float) else value
 
 
-@dataclass
-class TrainerConfig:
-    """The arguments of ``pytorch_lightning.Trainer`` that this project leaves open, and one more.
+def _plain_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,127}", name, re.ASCII):
+        raise ValueError("expected a plain name of letters, digits, '.', '_' and '-'")
+    return name
+
+
+class _Group(BaseModel):
+    model_config = STRICT | ConfigDict(frozen=True)
+
+
+class OptimizerConfig(_Group):
+    """Optimizer and schedule; ``warmup`` is a share of all steps."""
+
+    target: str = Field(alias="_target_")
+    lr: PositiveFloat
+    encoder_lr: PositiveFloat
+    weight_decay: NonNegativeFloat
+    warmup: Share
+    schedule: Literal["linear", "cosine", "constant"]
+
+
+class TrainerConfig(_Group):
+    """Arguments of ``pytorch_lightning.Trainer``; ``compile`` is a mode of ``torch.compile``."""
+
+    accelerator: str
+    devices: PositiveInt
+    num_nodes: PositiveInt
+    strategy: str
+    precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed", "64-true"]
+    compile: (
+        Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] | None
+    )
+    max_epochs: PositiveInt
+    gradient_clip_val: PositiveFloat | None
+    accumulate_grad_batches: PositiveInt
+    limit_train_batches: PositiveInt | Annotated[float, Field(gt=0, le=1)] | None
+    deterministic: bool
+    profiler: str | None
+    enable_progress_bar: bool
+
+
+class CacheConfig(_Group):
+    """Cached features of frozen encoders; ``max_gb`` bounds one file, in 10^9 bytes."""
+
+    enabled: bool
+    max_gb: PositiveFloat
+
+
+class Config(_Group):
+    """The configuration of one run: ``conf/config.yaml`` documents every key."""
+
+    dataset: Component
+    encoder: Component
+    layers: Component
+    pooler: Component
+    head: Component
+    logger: Component
+    optimizer: OptimizerConfig
+    trainer: TrainerConfig
+    cache: CacheConfig
+    comparison: Protocol
+    study: Annotated[str, BeforeValidator(_text), AfterValidator(_plain_name)]
+    seed: NonNegativeInt
+    batch_size: PositiveInt
+    batching: Literal["packed", "padded", "grouped"]
+    pooled_tokens: Literal["all", "content"]
+    patience: PositiveInt
+    output_dir: Annotated[str, BeforeValidator(_text)]
+    allow_targets: list[Annotated[str, Field(pattern=r"^\w[\w.]*\.$")]]
+    certify: bool
+    measure: bool
+    plan: bool
+    retry_failed: bool
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.trainer.compile and self.encoder.get("tuning") != "full":
+            raise ValueError("trainer.compile needs a trainable encoder: encoder.tuning=full")
+        return self
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One run that a command asks for.
 
     Attributes:
-        compile: mode of ``torch.compile`` for an encoder that trains; None: it runs as it is.
+        names: name chosen in each configuration group.
+        overrides: arguments of the command that trains this run alone.
     """
 
-    accelerator: str = "auto"
-    devices: int = 1
-    num_nodes: int = 1
-    strategy: str = "auto"
-    precision: str = "auto"
-    compile: str | None = None
-    max_epochs: int = 8
-    gradient_clip_val: float | None = None
-    accumulate_grad_batches: int = 1
-    limit_train_batches: float | None = None
-    deterministic: bool = False
-    profiler: str | None = None
-    enable_progress_bar: bool = True
+    config: Config
+    names: Mapping[str, str]
+    overrides: tuple[str, ...]
 
 
-@dataclass
-class CacheConfig:
-    enabled: bool = True
-    max_gb: float = 16.0
+def validate(values: Mapping[str, Any]) -> Config:
+    """The typed configuration."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise UserError(_message(error)) from error
 
 
-@dataclass
-class PublishedValue:
-    """One published figure, in percent, and whose it is.
-
-    Attributes:
-        pooler: as reports show it.
-        settings: dotted keys and values of its other parts: ``layers.indices: [1, -1]``.
-        low, high: the published interval; None where there is none.
-    """
-
-    pooler: str = MISSING
-    value: float = MISSING
-    settings: dict[str, Any] = field(default_factory=dict)
-    low: float | None = None
-    high: float | None = None
+def check_components(config: Config) -> None:
+    """Check the knobs of every component against its constructor; nothing is built or loaded."""
+    for group in COMPONENTS:
+        component = getattr(config, group)
+        check_arguments(target_of(component, config.allow_targets), _knobs(component), group)
+    target_of({"_target_": config.optimizer.target}, config.allow_targets)
 
 
-@dataclass
-class PublishedConfig:
-    """A published table that a study repeats; ``dataset`` and ``encoder`` as reports show them."""
-
-    source: str = MISSING
-    dataset: str = MISSING
-    encoder: str = MISSING
-    seeds: int | None = None
-    metric: str = "accuracy"
-    values: list[PublishedValue] = MISSING
-    deviations: list[str] = field(default_factory=list)
-
-
-@dataclass
-class ComparisonConfig:
-    reference: str = "cls"
-    metric: str = "accuracy"
-    margin: float = 0.5
-    looks: list[int] = field(default_factory=lambda: [5, 10, 20])
-    published: PublishedConfig | None = None
-
-
-@dataclass
-class Config:
-    dataset: Any = MISSING
-    encoder: Any = MISSING
-    layers: Any = MISSING
-    pooler: Any = MISSING
-    head: Any = MISSING
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    cache: CacheConfig = field(default_factory=CacheConfig)
-    logger: Any = MISSING
-    study: str = MISSING
-    seed: int = MISSING
-    batch_size: int = MISSING
-    batching: str = MISSING
-    pooled_tokens: str = MISSING
-    patience: int = MISSING
-    output_dir: str = MISSING
-    certify: bool = True
-    plan: bool = False
-    fused: bool = True
-    retry_failed: bool = False
-    comparison: ComparisonConfig = field(default_factory=ComparisonConfig)
+def target_of(component: Mapping[str, Any], allow_targets: Iterable[str] = ()) -> Any:
+    """The class or function that a component's ``_target_`` names, defined in an allowed module."""
+    name = str(component.get("_target_"))
+    allowed = (*ALLOWED_TARGETS, *allow_targets)
+    rejected = UserError(
+        f"_target_={name} is not allowed, only {', '.join(allowed)} are: for your own code add "
+        "allow_targets=[mypackage.]"
+    )
+    if not name.startswith(allowed):
+        raise rejected
+    module, _, attribute = name.rpartition(".")
+    try:
+        target = getattr(importlib.import_module(module), attribute)
+    except (ImportError, ValueError, AttributeError) as error:
+        raise UserError(f"_target_={name} cannot be imported: {error}") from error
+    # poolbench.core.io.os.system starts with an allowed prefix, but is defined elsewhere.
+    if not callable(target) or not f"{getattr(target, '__module__', '')}.".startswith(allowed):
+        raise rejected
+    return target
 
 
-ConfigStore.instance().store(name="schema", node=Config)
+def check_arguments(target: Any, given: Mapping[str, Any], group: str) -> None:
+    """Check arguments against the annotations of a constructor or function."""
+    function = target.__init__ if inspect.isclass(target) else target
+    hints = get_type_hints(function, include_extras=True)
+    parameters = inspect.signature(target).parameters
+    fields: dict[str, Any] = {k: (hints.get(k, Any), ...) for k in given if k in parameters}
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    checked = {k: v for k, v in given.items() if k in fields or not open_ended}
+    try:
+        create_model("Arguments", __config__=STRICT, **fields).model_validate(checked)
+    except ValidationError as error:
+        raise UserError(_message(error, group, parameters)) from error
+
+
+def build(component: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+    """``hydra.utils.instantiate`` for a checked component; ``alias`` is for display only."""
+    described = {"_target_": component["_target_"], **_knobs(component)}
+    # In two steps, since Hydra would take dataclasses among the arguments for configurations.
+    make = instantiate(described, _recursive_=False, _partial_=True, _convert_="all")
+    try:
+        return make(*args, **kwargs)
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(f"{str(component['_target_']).rpartition('.')[2]}: {error}") from error
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown word: the nearest known one."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f", did you mean {near[0]}?" if near else ""
+
+
+def _knobs(component: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in component.items() if key not in ("_target_", "alias")}
+
+
+def _message(error: ValidationError, group: str = "", known: Iterable[str] | None = None) -> str:
+    """The first error in one line; ``known`` are the arguments of the component of a group."""
+    detail = error.errors()[0]
+    names = [str(part) for part in detail["loc"]]
+    # Parts such as "constrained-str" or "list[int]" name a branch of a union, not a key.
+    key = ".".join(n for n in (group, *names) if n.replace("_", "a").isalnum())
+    if detail["type"] == "extra_forbidden":
+        known = _fields(names[:-1]) if known is None else known
+        return f"unknown key {key}{nearest(names[-1], known)}"
+    if detail["type"] == "missing":
+        return f"{key} is missing"
+    reason = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if detail["type"] != "value_error":
+        return f"{key}={detail['input']!r}: expected {reason}"
+    return f"{key}={detail['input']}: {reason}" if key else reason
+
+
+def _fields(path: Iterable[str]) -> Iterable[str]:
+    """Names of the fields of the group at ``path`` of the configuration."""
+    group: Any = Config
+    for name in path:
+        annotation = group.model_fields[name].annotation
+        options = (annotation, *get_args(annotation))
+        group = next((option for option in options if hasattr(option, "model_fields")), BaseModel)
+    return group.model_fields

@@ -1,90 +1,82 @@
-"""Encoder, layers, pooler and head put together, each width taken from the part before it."""
+"""Encoder, layer mix, pooler and head as one model; each takes its width from the one before."""
+
+from collections.abc import Callable
+from typing import Any
 
 from jaxtyping import Float
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from poolbench.core.errors import UserError
+from poolbench.core.seeding import seeded
 from poolbench.core.shape_checks import check_head, explained
 from poolbench.data.collate import Batch
 from poolbench.encoders.base import Encoder
-from poolbench.encoders.layer_mix import Layers
-from poolbench.poolers.base import Beside, Pooler
+from poolbench.encoders.layer_mix import LayerMix, SingleLayer
+from poolbench.poolers.base import Pooler
+from poolbench.training.config import Config, Share, build, target_of
 
 
 class Head(nn.Module):
-    """From a pooled vector to one score a class.
+    """From a pooled vector of width P, ``input_dim``, to C outputs of a task, ``output_dim``."""
 
-    Args:
-        input_dim: P, the pooler's ``output_dim``.
-        num_classes: C.
-    """
-
-    def __init__(self, input_dim: int, num_classes: int) -> None:
+    def __init__(self, input_dim: int, output_dim: int) -> None:
         super().__init__()
-        self.input_dim = input_dim
-        self.num_classes = num_classes
+        self.input_dim, self.output_dim = input_dim, output_dim
 
 
 class LinearHead(Head):
     """One linear layer."""
 
-    def __init__(self, input_dim: int, num_classes: int) -> None:
-        super().__init__(input_dim, num_classes)
-        self.classify = nn.Linear(input_dim, num_classes)
+    def __init__(self, input_dim: int, output_dim: int) -> None:
+        super().__init__(input_dim, output_dim)
+        self.classify = nn.Linear(input_dim, output_dim)
 
     def forward(self, pooled: Float[Tensor, "B P"]) -> Float[Tensor, "B C"]:
-        logits: Tensor = self.classify(pooled)
-        return logits
+        return self.classify(pooled)
 
 
 class MlpHead(Head):
-    """One hidden layer with GELU, dropout before each linear layer.
+    """One hidden layer of ``width`` units with GELU, and dropout before each linear layer."""
 
-    Args:
-        input_dim: P.
-        num_classes: C.
-        width: of the hidden layer.
-        dropout: share of values set to zero while training.
-    """
-
-    def __init__(self, input_dim: int, num_classes: int, width: int, dropout: float) -> None:
-        super().__init__(input_dim, num_classes)
+    def __init__(
+        self, input_dim: int, output_dim: int, width: PositiveInt = 256, dropout: Share = 0.1
+    ) -> None:
+        super().__init__(input_dim, output_dim)
         self.layers = nn.Sequential(
             nn.Dropout(dropout),
             nn.Linear(input_dim, width),
             nn.GELU(),
             nn.Dropout(dropout),
-            nn.Linear(width, num_classes),
+            nn.Linear(width, output_dim),
         )
 
     def forward(self, pooled: Float[Tensor, "B P"]) -> Float[Tensor, "B C"]:
-        logits: Tensor = self.layers(pooled)
-        return logits
+        return self.layers(pooled)
 
 
 class PooledClassifier(nn.Module):
     """``head(pooler(layers(encoder(batch))))``.
 
     Args:
-        encoder: gives the states of all layers that ``layers`` and ``pooler`` read.
-        layers: makes one state for each token of them.
-        pooler: makes one vector for each text.
-        head: makes scores.
+        encoder: computes the hidden states of all layers that ``layers`` and ``pooler`` need.
 
     Attributes:
-        vectors: (N, P), the pooled vectors of all examples where they never change, else None.
+        vectors: (N, P) cached pooled vectors of all examples where they never change, else None.
 
     Raises:
-        ShapeError: the head was built for another width than the pooler gives.
+        ShapeError: the head was built for another width than the pooler's.
     """
 
-    def __init__(self, encoder: Encoder, layers: Layers, pooler: Pooler, head: Head) -> None:
+    vectors: Tensor | None
+
+    def __init__(self, encoder: Encoder, layers: LayerMix, pooler: Pooler, head: Head) -> None:
         super().__init__()
         check_head(head.input_dim, pooler.output_dim)
         self.encoder, self.layers, self.pooler, self.head = encoder, layers, pooler, head
-        self.vectors: Tensor | None
-        # Not a part of a checkpoint; it travels to the GPU with the module.
+        # Moves to the GPU with the module; not part of a checkpoint.
         self.register_buffer("vectors", None, persistent=False)
-        # from_pretrained leaves eval mode on, which would train an encoder without its dropout.
+        # from_pretrained returns eval mode, in which an encoder would train without dropout.
         self.train()
 
     def forward(self, batch: Batch) -> Float[Tensor, "B C"]:
@@ -93,31 +85,88 @@ class PooledClassifier(nn.Module):
         else:
             pooled = self.vectors[batch.example_ids]
         try:
-            logits: Tensor = self.head(pooled)
+            return self.head(pooled)
         except RuntimeError as error:
             raise explained(error, type(self.head).__name__) from error
-        return logits
-
-    @property
-    def trains_on(self) -> str:
-        """What a training step starts from, in words."""
-        if self.vectors is not None:
-            return "pooled vectors"
-        return "stored states" if self.encoder.stored else "token ids"
 
     def pool(self, states: Float[Tensor, "B T R D"], batch: Batch) -> Float[Tensor, "B P"]:
-        """``pooled``, from the states that the encoder gives."""
-        hidden = self.layers(self._at(self.layers.read, states))
-        beside = Beside()
-        if self.pooler.needs:
-            beside = Beside(batch.input_ids, self._at(self._pooler_reads(), states))
-        return self.pooler(hidden, batch.pooling_mask, beside)
+        """Pooled vectors from the states that the encoder computes."""
+        hidden = self.layers(self.select(self.layers.indices, states))
+        return self.pooler(hidden, batch.pooling_mask, **self.extra_inputs(states, batch))
 
-    def _pooler_reads(self) -> tuple[int, ...]:
-        return tuple(layer % (self.encoder.depth + 1) for layer in self.pooler.reads)
+    def extra_inputs(self, states: Float[Tensor, "B T R D"], batch: Batch) -> dict[str, Tensor]:
+        """What the pooler needs besides hidden states and mask, by name."""
+        extra = {}
+        if "token_ids" in self.pooler.needs:
+            extra["token_ids"] = batch.input_ids
+        if "layers" in self.pooler.needs:
+            extra["layers"] = self.select(pooler_layers(self.pooler, self.encoder), states)
+        return extra
 
-    def _at(self, layers: tuple[int, ...], states: Float[Tensor, "B T R D"]) -> Tensor:
+    def select(self, layers: tuple[int, ...], states: Float[Tensor, "B T R D"]) -> Tensor:
         """(B, T, len(layers), D): the states of some of the encoder's layers."""
         if layers == self.encoder.layers:
             return states
         return states[:, :, [self.encoder.layers.index(layer) for layer in layers]]
+
+    @property
+    def step_input(self) -> str:
+        """What a training step starts from."""
+        if self.vectors is not None:
+            return "cached pooled vectors"
+        return "cached hidden states" if self.encoder.cached else "token ids"
+
+    @property
+    def has_fixed_vectors(self) -> bool:
+        """Whether the pooled vector of a text never changes while training."""
+        learned = [*self.layers.parameters(), *self.pooler.parameters()]
+        return self.encoder.cached and not learned and not self.pooler.depends_on_padding
+
+
+def build_parts(
+    config: Config, encoder: Encoder, outputs: int, token_counts: Callable[[], Tensor]
+) -> tuple[LayerMix, Pooler, Head]:
+    """Layer mix, pooler and head, with the initial weights of the run's seed.
+
+    Args:
+        outputs: C, width of the head's output.
+        token_counts: occurrences of each token id in the training split; called if needed.
+
+    Raises:
+        UserError: they do not fit together, or not with this encoder.
+    """
+    kind: type[Pooler] = target_of(config.pooler, config.allow_targets)
+    layers: LayerMix = build(config.layers, encoder.hidden_dim, encoder.depth)
+    if config.pooled_tokens == "content" and kind.needs_special_tokens and encoder.special_ids:
+        raise UserError(
+            f"{kind.__name__} pools a special token, which pooled_tokens=content leaves out: use "
+            "pooled_tokens=all, or another pooler"
+        )
+    last = isinstance(layers, SingleLayer) and layers.indices == (encoder.depth,)
+    if kind.needs & {"layers", "native_head"} and not last:
+        raise UserError(f"{kind.__name__} selects its layers itself: use layers=last")
+    with seeded(config.seed, "pooler"):
+        supplied: dict[str, Any] = {}
+        if "token_counts" in kind.needs:
+            supplied["token_counts"] = token_counts()
+        if "native_head" in kind.needs:
+            supplied["native_head"] = encoder.native_head()
+        pooler: Pooler = build(config.pooler, hidden_dim=layers.output_dim, **supplied)
+    needed = -min(pooler.layer_indices, default=0)
+    if needed > encoder.depth + 1:
+        raise UserError(
+            f"pooler.layers={needed} but the encoder has {encoder.depth} layers and its embeddings"
+        )
+    with seeded(config.seed, "head"):
+        head: Head = build(config.head, pooler.output_dim, outputs)
+    return layers, pooler, head
+
+
+def pooler_layers(pooler: Pooler, encoder: Encoder) -> tuple[int, ...]:
+    """The layers a pooler needs, counted from 0 (embeddings)."""
+    return tuple(layer % (encoder.depth + 1) for layer in pooler.layer_indices)
+
+
+def required_layers(layers: LayerMix, pooler: Pooler, encoder: Encoder) -> tuple[int, ...]:
+    """All layers whose states the encoder has to compute, in ascending order."""
+    return tuple(sorted({*layers.indices, *pooler_layers(pooler, encoder)}))

@@ -1,193 +1,132 @@
-"""What a command would cost, found out by running a little of it in a place that is thrown away."""
+"""Estimate the cost of a command by training a little of it in a temporary folder."""
 
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import DictConfig, open_dict
-
-from poolbench.data.tokenized import Corpus
-from poolbench.encoders.base import Encoder
-from poolbench.encoders.feature_cache import encode_once, states_file, states_size
-from poolbench.runs.identity import identify
-from poolbench.training.run import run_cell
-from poolbench.training.session import Prepared, encoder_as_run, model_of, prepare
-from poolbench.training.sweep import Planned, finished
-from poolbench.training.together import Shared, fusable, stackable
+from poolbench.encoders.feature_cache import cache_file, cache_hidden_states, cache_size_gb
+from poolbench.runs.identity import RunSpec
+from poolbench.training.config import Config
+from poolbench.training.console import clock
+from poolbench.training.model import required_layers
+from poolbench.training.run import train_run
+from poolbench.training.session import Session
+from poolbench.training.sweep import existing_record
 
 # Examples of a sample: enough steps to time, few enough to wait for.
 SAMPLE = {"frozen": 640, "full": 128}
 LONGER = 3  # epochs of the second of two samples; the first has one
-EVALUATED = 1 / 3  # the cost of an example that is only classified, of one that is trained on
-FURTHER = 0.1  # the cost of an epoch for one more seed in a shared loop: benchmark.py fused
-
-
-@dataclass(frozen=True)
-class States:
-    """Token states that a sweep stores.
-
-    Attributes:
-        gigabytes: on disk, 10^9 bytes.
-        seconds: to compute them; 0 where they are there.
-    """
-
-    gigabytes: float
-    seconds: float
+EVALUATED = 1 / 3  # cost of an example that is only evaluated, relative to one trained on
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is ahead.
+    """Cost of the runs that have no result yet; GB are 10^9 bytes."""
 
-    Attributes:
-        cells: asked for, and those of them that are finished.
-        states: of each encoder, dataset and choice of layers.
-        seconds: (shortest, longest) of all cells: early stopping decides between them.
-        memory_gb: the most that the process should take up.
-    """
-
-    cells: tuple[int, int]
-    states: list[States]
-    seconds: tuple[float, float]
-    memory_gb: float
+    runs: tuple[int, int]  # all, finished
+    cache_gb: tuple[float, float]  # cached hidden states: all, still to compute
+    encoding_s: float  # to compute these
+    training_s: tuple[float, float]  # shortest and longest, depending on early stopping
+    memory_gb: float  # peak of the process
 
     def __str__(self) -> str:
-        asked, done = self.cells
-        stored = sum(s.gigabytes for s in self.states)
-        missing = sum(s.gigabytes for s in self.states if s.seconds)
-        encoding = sum(s.seconds for s in self.states)
-        low, high = (_clock(encoding + seconds) for seconds in self.seconds)
+        low, high = (clock(self.encoding_s + seconds) for seconds in self.training_s)
         rows = [
-            ("cells", f"{asked}, {done} of them finished"),
-            ("token states", f"{stored:.2f} GB on disk, {missing:.2f} GB of it still to compute"),
-            ("encoding", _clock(encoding)),
-            ("time", high if low == high else f"{low} to {high}, as early stopping will have it"),
+            ("runs", f"{self.runs[0]}, {self.runs[1]} of them finished"),
+            ("hidden states", "{:.2f} GB on disk, {:.2f} GB to compute".format(*self.cache_gb)),
+            ("encoding", clock(self.encoding_s)),
+            ("time", high if low == high else f"{low} to {high}, depending on early stopping"),
             ("memory", f"about {self.memory_gb:.1f} GB"),
         ]
         return "\n".join(f"  {name:<14} {value}" for name, value in rows)
 
 
-def estimate(planned: Sequence[Planned]) -> Estimate:
-    """Time, disk and memory of cells that are planned; nothing of it stays on disk.
+def estimate(specs: Sequence[RunSpec], session: Session) -> Estimate:
+    """Time, disk and memory of planned runs; nothing of it stays on disk.
 
-    One cell of every kind runs on a sample of its texts, for one epoch and for a few: the
-    difference is the cost of an epoch, the rest is what a cell costs in any case.
+    One run of every variant is trained on a sample of its texts, for one epoch and for a few: the
+    difference is the cost of an epoch, the rest is what a run costs in any case.
     """
-    open_cells = [p for p in planned if finished(p.cell) is None]
-    kinds: dict[str, list[Planned]] = defaultdict(list)
-    for p in open_cells:
-        kinds[p.cell.variant].append(p)
+    waiting = [spec for spec in specs if existing_record(spec) is None]
+    variants: dict[str, list[RunSpec]] = defaultdict(list)
+    for spec in waiting:
+        variants[spec.variant].append(spec)
     shortest = longest = memory = 0.0
-    with tempfile.TemporaryDirectory() as folder:  # one for all: its states are computed once
-        for alike in kinds.values():
-            cfg, cost = alike[0].asked.cfg, _cost(alike[0], folder)
-            most = cfg.trainer.max_epochs
-            shortest += cost.seconds(len(alike), min(most, cfg.patience + 1))
-            longest += cost.seconds(len(alike), most)
-            memory = max(memory, cost.memory_gb)
-    states = list(_states(planned))
-    largest = max((s.gigabytes for s in states), default=0.0)
+    with tempfile.TemporaryDirectory() as folder:  # one for all, so hidden states are shared
+        for group in variants.values():
+            config = Config.model_validate(group[0].config)
+            fixed, epoch, used = _cost(group[0], session, folder)
+            epochs = config.trainer.max_epochs
+            shortest += len(group) * (fixed + epoch * min(epochs, config.patience + 1))
+            longest += len(group) * (fixed + epoch * epochs)
+            memory = max(memory, used)
+        sizes, missing, encoding = _caches(specs, session, folder)
     return Estimate(
-        (len(planned), len(planned) - len(open_cells)),
-        states,
+        (len(specs), len(specs) - len(waiting)),
+        (sum(sizes), missing),
+        encoding,
         (shortest, longest),
-        memory + largest,
+        memory + max(sizes, default=0.0),
     )
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a kind of cell costs.
-
-    Attributes:
-        always: seconds, however many epochs.
-        epoch: seconds of each.
-        shared: its seeds train in one loop.
-        memory_gb: without stored states.
-    """
-
-    always: float
-    epoch: float
-    shared: bool
-    memory_gb: float
-
-    def seconds(self, seeds: int, epochs: int) -> float:
-        """Of all its seeds."""
-        alone = 1 + FURTHER * (seeds - 1) if self.shared else seeds
-        return seeds * self.always + alone * epochs * self.epoch
-
-
-def _cost(p: Planned, folder: str) -> Cost:
-    small, prepared = _sampled(p, folder)
-    _timed(small, p, prepared, epochs=1)  # imports and states: not a part of every cell
-    one, _ = _timed(small, p, prepared, epochs=1)
-    few, memory = _timed(small, p, prepared, epochs=LONGER)
-    work = _work(prepare(p.asked.cfg).corpus) / _work(prepared.corpus)
-    epoch = max(few - one, 0.0) / (LONGER - 1)
-    shared = fusable(small) and stackable(model_of(small, prepared))
-    return Cost(max(one - epoch, 0.0), epoch * work, shared, memory)
-
-
-def _timed(cfg: DictConfig, p: Planned, prepared: Prepared, epochs: int) -> tuple[float, float]:
-    """Seconds that a small cell takes, and GB of memory."""
-    cfg.trainer.max_epochs = cfg.patience = epochs
-    cell = identify(cfg, p.asked.choices, prepared.digests)
-    started = time.perf_counter()
-    loop = Shared([(cfg, cell)], waiting={}).of(cfg, cell, prepared)
-    record = run_cell(cfg, cell, prepared, loop)
+def _cost(spec: RunSpec, session: Session, folder: str) -> tuple[float, float, float]:
+    """Seconds of a run without its epochs, seconds of an epoch, and GB of memory."""
+    seconds = []
+    # Imports and hidden states are not part of a run: the first one is not counted.
+    for epochs in (1, 1, LONGER):
+        started = time.perf_counter()
+        record = train_run(_sample(spec, folder, epochs), session)
+        seconds.append(time.perf_counter() - started)
     assert record is not None
-    return time.perf_counter() - started, record["metrics"]["perf/peak_memory_mb"] / 1e3
+    work = []  # examples of an epoch, in the run and in the sample
+    for each in (spec, _sample(spec, folder, epochs=1)):
+        splits = session.inputs(Config.model_validate(each.config)).data.splits
+        work.append(len(splits["train"]) + EVALUATED * len(splits["validation"]))
+    epoch = max(seconds[2] - seconds[1], 0.0) / (LONGER - 1)
+    memory = record.metrics["perf/peak_memory_mb"] / 1e3
+    return max(seconds[1] - epoch, 0.0), epoch * work[0] / work[1], memory
 
 
-def _states(planned: Sequence[Planned]) -> Iterator[States]:
-    seen = set()
-    for p in planned:
-        cfg = p.asked.cfg
-        if cfg.encoder.tuning == "full" or not cfg.cache.enabled:
+def _sample(spec: RunSpec, folder: str, epochs: int) -> RunSpec:
+    """The same run with few texts and epochs, writing into ``folder``."""
+    config = dict(spec.config)
+    config["output_dir"] = folder
+    config["logger"] = {"_target_": "poolbench.training.loggers.no_logger"}
+    config["patience"] = epochs
+    config["trainer"] = config["trainer"] | {"max_epochs": epochs, "enable_progress_bar": False}
+    if "max_examples" in config["dataset"]:
+        most = SAMPLE[config["encoder"].get("tuning", "frozen")]
+        few = min(most, config["dataset"]["max_examples"] or most)
+        config["dataset"] = config["dataset"] | {"max_examples": few}
+    return spec.model_copy(update={"config": config, "digest": f"{spec.digest}-{epochs}"})
+
+
+def _caches(
+    specs: Sequence[RunSpec], session: Session, folder: str
+) -> tuple[list[float], float, float]:
+    """GB of each cache of hidden states, GB that are missing, and seconds to compute these."""
+    sizes: dict[Path, float] = {}
+    missing = seconds = 0.0
+    for spec in specs:
+        config = Config.model_validate(spec.config)
+        if config.encoder.get("tuning") == "full" or not config.cache.enabled:
             continue
-        prepared = prepare(cfg)
-        encoder = encoder_as_run(cfg, prepared)
-        path = states_file(encoder, prepared.corpus, Path(cfg.output_dir) / "cache")
-        if path in seen:
+        data = session.inputs(config).data
+        layers, pooler, _ = session.parts(config)
+        read = required_layers(layers, pooler, session.encoder(config))
+        encoder = session.run_encoder(config, read)
+        path = cache_file(encoder, data, Path(config.output_dir) / "cache")
+        if path in sizes:
             continue
-        seen.add(path)
-        seconds = 0.0 if path.exists() else _encoding(p, encoder, len(prepared.corpus.ids))
-        yield States(states_size(encoder, prepared.corpus), seconds)
-
-
-def _encoding(p: Planned, encoder: Encoder, tokens: int) -> float:
-    """Seconds to encode so many tokens, from a sample of them."""
-    with tempfile.TemporaryDirectory() as folder:
-        _, prepared = _sampled(p, folder)
-        spent = []
-        for name in ("warm-up", "timed"):
+        sizes[path] = cache_size_gb(encoder, data)
+        if not path.exists():
+            missing += sizes[path]
+            few = session.inputs(Config.model_validate(_sample(spec, folder, 1).config)).data
             started = time.perf_counter()
-            encode_once(encoder, prepared.corpus, Path(folder) / name, 1e9, False)
-            spent.append(time.perf_counter() - started)
-        return spent[1] * tokens / len(prepared.corpus.ids)
-
-
-def _sampled(p: Planned, folder: str) -> tuple[DictConfig, Prepared]:
-    """The configuration of a cell with few texts, which leaves what it makes in ``folder``."""
-    cfg = p.asked.cfg.copy()
-    with open_dict(cfg):
-        cfg.output_dir, cfg.trainer.enable_progress_bar = folder, False
-        cfg.logger = {"_target_": "poolbench.training.loggers.no_logger"}
-        if "max_examples" in cfg.dataset:
-            most = SAMPLE[cfg.encoder.tuning]
-            cfg.dataset.max_examples = min(most, cfg.dataset.max_examples or most)
-    return cfg, prepare(cfg)
-
-
-def _work(corpus: Corpus) -> float:
-    """Examples of an epoch, those that are only classified counted for less."""
-    return len(corpus.splits["train"]) + EVALUATED * len(corpus.splits["validation"])
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+            cache_hidden_states(encoder, few, Path(folder) / path.stem, 1e9, False)
+            seconds += (time.perf_counter() - started) * len(data.ids) / len(few.ids)
+    return list(sizes.values()), missing, seconds

@@ -1,251 +1,195 @@
-"""One cell from its configuration to its record."""
+"""Train and test one run, from its spec to its record."""
 
 import json
 import logging
 import sys
 import time
 import warnings
-from math import ceil
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.utilities import disable_possible_user_warnings
 
-from poolbench.core import environment as provenance
-from poolbench.core import kernels
-from poolbench.core.io import replacing
+from poolbench.core import environment
+from poolbench.core.errors import UserError
+from poolbench.core.io import atomic_write
 from poolbench.core.redact import redacted
-from poolbench.data.tokenized import Corpus
-from poolbench.encoders.base import Encoder
-from poolbench.runs.identity import Cell
-from poolbench.runs.record import Predictions, write_record
-from poolbench.training import checkpoints
-from poolbench.training.build import build
-from poolbench.training.callbacks import Throughput
-from poolbench.training.certificate import certificate
-from poolbench.training.checkpoints import MONITOR
-from poolbench.training.lit_module import Classification
-from poolbench.training.loggers import Tested, Tracker
+from poolbench.data.tokenized import TokenizedDataset
+from poolbench.runs.identity import RunSpec
+from poolbench.runs.record import (
+    DataSummary,
+    Digests,
+    Parameters,
+    Predictions,
+    RunRecord,
+    write_record,
+)
+from poolbench.tasks.classification import Classification
+from poolbench.training import callbacks
+from poolbench.training.config import Config, build
+from poolbench.training.lit_module import LitPooledModel
+from poolbench.training.loggers import RunLogger
 from poolbench.training.model import PooledClassifier
-from poolbench.training.session import Prepared, batches_of, model_of, plain, trainer_options
-from poolbench.training.together import Follower, SharedClock, SharedLoop
-
-log = logging.getLogger(__name__)
+from poolbench.training.session import Inputs, Session
 
 
-def run_cell(
-    cfg: DictConfig, cell: Cell, prepared: Prepared, loop: SharedLoop | None = None
-) -> dict[str, Any] | None:
-    """Train and test one cell, going on where an interrupted run of it stopped.
-
-    Args:
-        cfg: its configuration.
-        cell: its identity.
-        prepared: its data and encoder.
-        loop: that trains it, with or without other seeds; None: Lightning's own loop does.
+def train_run(spec: RunSpec, session: Session) -> RunRecord | None:
+    """Train and test one run, continuing from where an interrupted one stopped.
 
     Returns:
-        Its record, written; None in the helper processes of a distributed run.
+        Its record, written; None in the other processes of a distributed run.
+
+    Raises:
+        DivergedError: the training loss is no longer finite.
+        UserError: the parts of the run do not fit together.
     """
-    _quiet(profiling=cfg.trainer.profiler is not None)
-    started = time.perf_counter(), time.process_time()
-    corpus, encoder = prepared.corpus, prepared.encoder
-    settings = redacted(plain(cfg))
-    with kernels.chosen(), build(cfg.logger, cell=cell, settings=settings) as tracker:
-        module, trainer, metrics = _train_and_test(cfg, cell, prepared, tracker, loop)
-        predictions = _predictions(module, corpus)
-        parameters = _parameters(module.model)
-        if trainer.is_global_zero:
-            tracker.finish(metrics, parameters, _tested(prepared, predictions))
-    if not trainer.is_global_zero:
-        return None
-    record = {
-        "status": "ok",
-        "cell": cell.names,
-        "config": settings,
-        "trained_on": module.model.trains_on,
-        "shared_loop": list(loop.orders) if loop else None,  # the seeds in it
-        "batching": _batching(cfg, module.model),
-        "metrics": metrics,
-        "history": module.history,
-        "test_details": module.test_report,
-        "parameters": parameters,
-        "certificate": certificate(cfg) if cfg.certify else None,
-        "data": {**corpus.summary(), "test_texts": _keep_texts(cell, prepared)},
-        "digests": {**prepared.digests, "order": module.order_digests},
-        "caveats": _caveats(cfg, encoder),
-        "tracked": tracker.where,
-        "versions": provenance.versions(),
-        "hardware": provenance.hardware(trainer.strategy.root_device),
-        "kernels": {**kernels.summary(), "attention": _attention(module.model, trainer)},
-        "revision": provenance.revision(),
-        "seconds": {
-            "wall": time.perf_counter() - started[0],
-            "cpu": time.process_time() - started[1],
-        },
-    }
-    write_record(cell.folder, record, predictions)
-    checkpoints.forget_epochs(cell.folder / "checkpoints")
+    config = Config.model_validate(spec.config)
+    _quiet(profiling=config.trainer.profiler is not None)
+    wall, cpu = time.perf_counter(), time.process_time()
+    inputs, model = session.inputs(config), session.model(config)
+    certificate = session.certificate(config, spec.variant, model) if config.certify else {}
+    with build(config.logger, spec=spec) as logger:
+        module, trainer, metrics = _fit_and_test(spec, config, session, model, logger)
+        if not trainer.is_global_zero:
+            return None
+        device = trainer.strategy.root_device
+        if config.measure:
+            metrics |= session.throughput(config, spec.variant, model, trainer)
+        predictions, code = _predictions(module, inputs.data), environment.code_digest()
+        half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+        dtype = half.get(str(trainer.precision), torch.float32)
+        attention = model.encoder.attention_kernel(device, dtype)
+        unpacked = config.batching == "packed" and not model.encoder.packed
+        record = RunRecord(
+            folder=spec.folder,
+            run=spec,
+            status="ok",
+            metrics=metrics,
+            history=module.history,
+            test_details=module.test_details,
+            parameters=_count_parameters(model),
+            data=DataSummary(**inputs.data.summary(), test_texts=_keep_test_texts(spec, inputs)),
+            digests=Digests(**inputs.digests, code=code, order=module.order_digests),
+            step_input=model.step_input,
+            batching="padded" if unpacked else config.batching,
+            certificate=certificate,
+            notes=_notes(config, model),
+            logger=logger.location,
+            versions=environment.versions(),
+            hardware=environment.hardware(device) | {"attention": attention},
+            revision=environment.revision(),
+            seconds={"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu},
+        )
+        write_record(record, predictions)
+        logger.finish(record, inputs.splits["test"]["text"])
+    for path in (spec.folder / "checkpoints").glob("epoch=*.ckpt"):  # kept for resuming only
+        path.unlink(missing_ok=True)
     return record
 
 
-def _train_and_test(
-    cfg: DictConfig, cell: Cell, prepared: Prepared, tracker: Tracker, loop: SharedLoop | None
-) -> tuple[Classification, pl.Trainer, dict[str, float]]:
-    """Fit, then test with the best weights; out of memory, again with half the rows at a time."""
-    pieces = 1
-    while True:
-        try:
-            return _fit_and_test(cfg, cell, prepared, tracker, pieces, loop)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            if pieces >= cfg.batch_size:
-                raise
-            pieces *= 2
-            log.warning("%s: each batch is now computed in %d pieces", error, pieces)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-
-
 def _fit_and_test(
-    cfg: DictConfig,
-    cell: Cell,
-    prepared: Prepared,
-    tracker: Tracker,
-    pieces: int,
-    loop: SharedLoop | None,
-) -> tuple[Classification, pl.Trainer, dict[str, float]]:
-    model = model_of(cfg, prepared)
-    encoder = model.encoder
-    module = (
-        Follower(model, cfg.optimizer, cfg.seed, loop)
-        if loop
-        else Classification(model, cfg.optimizer, cfg.seed)
+    spec: RunSpec, config: Config, session: Session, model: PooledClassifier, logger: RunLogger
+) -> tuple[LitPooledModel, pl.Trainer, dict[str, float]]:
+    task = Classification(model.head.output_dim)
+    module = LitPooledModel(model, task, config.optimizer, config.seed)
+    data = session.datamodule(config)
+    speed = callbacks.TrainingSpeed(model.encoder.computed_positions)
+    folder = spec.folder / "checkpoints"
+    best, last = callbacks.checkpoints(folder, task.monitor)
+    stopping = callbacks.ResumableEarlyStopping(
+        task.monitor, mode="max", patience=config.patience, check_on_train_epoch_end=True
     )
-    data = batches_of(cfg, prepared, pieces)
-    clock = SharedClock() if loop else Throughput(encoder.computed)
-    folder = cell.folder / "checkpoints"
-    best = checkpoints.keep_best(folder)
-    stopping = checkpoints.StopWhenNoBetter(
-        MONITOR, mode="max", patience=cfg.patience, check_on_train_epoch_end=True
-    )
-    callbacks = [clock, stopping, best]
-    before = None
-    if not loop:  # whose epochs take a second or so: it starts again
-        callbacks.append(checkpoints.keep_last_two(folder))
-        before = checkpoints.last_intact(folder)
-    trainer = _trainer(cfg, callbacks, tracker, pieces, steps=1 if loop else None)
-    trainer.fit(module, data, ckpt_path=before)
-    epoch = max(module.history, key=lambda epoch: epoch[MONITOR])
+    trainer = _make_trainer(config, [speed, stopping, best, last], logger)
+    resumed = callbacks.last_intact_checkpoint(folder)
+    try:
+        trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise UserError(
+            f"out of memory: lower batch_size to {config.batch_size // 2}, set "
+            f"trainer.accumulate_grad_batches={2 * config.trainer.accumulate_grad_batches}: {error}"
+        ) from error
+    epoch = max(module.history, key=lambda epoch: epoch[task.monitor])
     metrics = {
         "train/loss": module.history[-1]["train/loss"],
-        "best/val_accuracy": epoch[MONITOR],
+        "best/val_accuracy": epoch[task.monitor],
         "best/epoch": epoch["epoch"],
-        **clock.summary(trainer.strategy),
+        **speed.summary(trainer.strategy),
     }
-    if pieces > 1:
-        metrics["perf/pieces_per_batch"] = float(pieces)
-    tested = trainer.test(module, data, ckpt_path=best.best_model_path, verbose=False)[0]
+    (tested,) = trainer.test(
+        module, data, ckpt_path=best.best_model_path, weights_only=True, verbose=False
+    )
     return module, trainer, metrics | dict(tested)
 
 
-def _trainer(
-    cfg: DictConfig, callbacks: list[Callback], tracker: Tracker, pieces: int, steps: int | None
-) -> pl.Trainer:
-    options = trainer_options(cfg)
-    if steps:
-        options["limit_train_batches"] = steps
+def _make_trainer(config: Config, extra: list[Callback], logger: RunLogger) -> pl.Trainer:
+    options = config.trainer.model_dump(exclude={"compile"})
     if options["precision"] == "auto":
-        half = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-        wanted = options["accelerator"] != "cpu"
-        options["precision"] = "bf16-mixed" if half and wanted else "32-true"
-    # Without a terminal a bar would be a heap of lines.
+        gpu = options["accelerator"] != "cpu" and torch.cuda.is_available()
+        options["precision"] = "bf16-mixed" if gpu and torch.cuda.is_bf16_supported() else "32-true"
+    # Without a terminal a progress bar would print a line for every step.
     options["enable_progress_bar"] &= sys.stdout.isatty()
     if options["enable_progress_bar"]:
-        callbacks.append(RichProgressBar(refresh_rate=20))
-    rows = ceil(cfg.batch_size / pieces)
-    options["accumulate_grad_batches"] *= ceil(cfg.batch_size / rows)
+        extra = [*extra, RichProgressBar(refresh_rate=20)]
     return pl.Trainer(
         **options,
-        callbacks=callbacks,
-        logger=tracker.logger or False,
-        plugins=[checkpoints.VerifiedCheckpoints()],
+        callbacks=extra,
+        logger=logger.logger or False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
 
 
-def _predictions(module: Classification, corpus: Corpus) -> Predictions:
-    ids = torch.cat([ids for ids, _ in module.tested])
-    logits = torch.cat([logits for _, logits in module.tested])
+def _count_parameters(model: PooledClassifier) -> Parameters:
+    """Parameters of each part; those of a layer mix serve the pooler and are counted with it."""
+    names = ("encoder", "layers", "pooler", "head")
+    count = {name: sum(p.numel() for p in getattr(model, name).parameters()) for name in names}
+    count["pooler"] += count.pop("layers")
+    return Parameters(**count, pooled_width=model.pooler.output_dim)
+
+
+def _predictions(module: LitPooledModel, data: TokenizedDataset) -> Predictions:
+    ids, logits = map(torch.cat, zip(*module.tested, strict=True))
     order = ids.argsort()
     ids, logits = ids[order], logits[order]
     return Predictions(
-        example_ids=(ids - corpus.splits["test"].start).numpy(),
-        labels=corpus.labels[ids].numpy(),
+        example_ids=(ids - data.splits["test"].start).numpy(),
+        labels=data.labels[ids].numpy(),
         predictions=logits.argmax(dim=1).numpy(),
         logits=logits.numpy().astype(np.float32),
     )
 
 
-def _keep_texts(cell: Cell, prepared: Prepared) -> str:
-    """The test texts of a study, kept once for all its cells; the file's name below the study."""
-    name = f"{cell.dataset}/texts-{prepared.digests['data'][:8]}.json"
-    path = cell.study_folder / name
+def _keep_test_texts(spec: RunSpec, inputs: Inputs) -> str:
+    """Write the test texts once per study; the name of the file, relative to the study."""
+    name = f"{spec.dataset}/texts-{inputs.digests['data'][:8]}.json"
+    path = spec.study_folder / name
     if not path.exists():
-        with replacing(path) as file:
-            file.write(json.dumps({"texts": list(prepared.splits["test"]["text"])}).encode())
+        with atomic_write(path) as file:
+            file.write(json.dumps({"texts": list(inputs.splits["test"]["text"])}).encode())
     return name
 
 
-def _tested(prepared: Prepared, predictions: Predictions) -> Tested:
-    return Tested(
-        texts=prepared.splits["test"]["text"],
-        labels=predictions.labels.tolist(),
-        predictions=predictions.predictions.tolist(),
-        class_names=prepared.corpus.class_names,
-    )
-
-
-def _parameters(model: PooledClassifier) -> dict[str, int]:
-    parts = {name: getattr(model, name) for name in ("encoder", "layers", "pooler", "head")}
-    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
-    # What a mix of layers learns serves the pooler, and is counted with it.
-    counts["pooler"] += counts.pop("layers")
-    return counts | {"pooled_width": model.pooler.output_dim}
-
-
-def _batching(cfg: DictConfig, model: PooledClassifier) -> str:
-    """As it really was: not every encoder can do without padding."""
-    if cfg.batching == "packed" and not model.encoder.packed:
-        return "padded"
-    return str(cfg.batching)
-
-
-def _attention(model: PooledClassifier, trainer: pl.Trainer) -> str:
-    half = {"bf16": torch.bfloat16, "16": torch.float16}
-    dtype = half.get(str(trainer.precision).split("-")[0], torch.float32)
-    return model.encoder.attention(trainer.strategy.root_device, dtype)
-
-
-def _caveats(cfg: DictConfig, encoder: Encoder) -> list[str]:
-    told = [redacted(encoder.caveat)] if encoder.caveat else []
-    if cfg.batching == "grouped":
-        told.append(
-            "Training batches held texts of like length (batching=grouped), which may suit some "
-            "poolers better than others."
+def _notes(config: Config, model: PooledClassifier) -> list[str]:
+    notes = [redacted(model.encoder.caveat)] if model.encoder.caveat else []
+    if config.batching == "grouped":
+        notes.append(
+            "Training batches held texts of similar length (batching=grouped), which may favour "
+            "some poolers."
         )
-    return told
+    return notes
 
 
 def _quiet(profiling: bool) -> None:
-    """Lightning's tips and hints are for those who write a loop, not for those who run one."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.INFO if profiling else logging.ERROR)
+    """Silence hints of Lightning that are meant for authors of a training loop."""
+    level = logging.INFO if profiling else logging.ERROR
+    logging.getLogger("pytorch_lightning").setLevel(level)
     disable_possible_user_warnings()
-    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty")
-    warnings.filterwarnings("ignore", message=".*Experiment logs directory .* exists and is not")
-    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
+    for message in (
+        ".*Checkpoint directory .* exists and is not empty",
+        ".*Experiment logs directory .* exists and is not",
+        r".*isinstance\(treespec, LeafSpec\).*",
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,208 +1,193 @@
-"""Data and encoder of a cell; what the next cell needs too is kept for it."""
+"""What the runs of one command share: datasets, encoders and cached features."""
 
+import copy
 import functools
 import json
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import datasets
-from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
+import pytorch_lightning as pl
+import torch
 
-from poolbench.data.datamodule import CorpusDataModule
-from poolbench.data.tokenized import Corpus, tokenise
+from poolbench.core.environment import set_matmul_precision
+from poolbench.data.collate import Batch
+from poolbench.data.datamodule import TokenizedDataModule
+from poolbench.data.tokenized import TokenizedDataset, tokenize_splits
 from poolbench.encoders.base import Encoder
-from poolbench.encoders.feature_cache import encode_once
-from poolbench.training.assembly import Parts, assemble, layers_read
-from poolbench.training.build import build
-from poolbench.training.model import PooledClassifier
-from poolbench.training.vectors import pool_once, poolable_once
+from poolbench.encoders.feature_cache import cache_hidden_states, cache_pooled
+from poolbench.encoders.layer_mix import LayerMix
+from poolbench.poolers.base import Pooler
+from poolbench.runs.record import ContractLine
+from poolbench.training import throughput
+from poolbench.training.certificate import certify
+from poolbench.training.config import Config, build
+from poolbench.training.model import Head, PooledClassifier, build_parts, required_layers
 
-VECTOR_SETTINGS = (
-    "dataset",
-    "encoder",
-    "layers",
-    "pooler",
-    "head",
-    "pooled_tokens",
-    "batching",
-    "cache",
-    "trainer",
-    "output_dir",
-)
+T = TypeVar("T")
+TIMED_BATCHES = 6
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A dataset tokenised for an encoder.
+class Inputs:
+    """A dataset, tokenized for an encoder.
 
     Attributes:
-        splits: the texts and labels.
-        corpus: the same as token ids.
-        encoder: loaded, untouched.
+        splits: texts and labels.
+        data: the same as token ids.
+        encoder: as loaded; runs work on copies.
     """
 
     splits: datasets.DatasetDict
-    corpus: Corpus
+    data: TokenizedDataset
     encoder: Encoder
-
-    def parts(self, cfg: DictConfig) -> Parts:
-        """What stands behind the encoder in a cell.
-
-        Raises:
-            BadInput: the parts do not go together.
-        """
-        corpus = self.corpus
-        return assemble(cfg, self.encoder, len(corpus.class_names), lambda: corpus.token_counts)
 
     @functools.cached_property
     def digests(self) -> dict[str, str]:
-        """What data and encoder really are, under whatever names they were found."""
+        """Digests of the content of dataset and encoder; their names do not count."""
         return {
-            "data": self.corpus.data_digest,
-            "tokens": self.corpus.token_digest,
-            "test_ids": self.corpus.split_digest("test"),
+            "data": self.data.data_digest,
+            "tokens": self.data.token_digest,
+            "test_ids": self.data.split_digest("test"),
             "encoder": self.encoder.digest,
         }
 
 
-def prepare(cfg: DictConfig) -> Prepared:
-    """Load and tokenise.
+class Session:
+    """Loads datasets and encoders, and computes features, once for all runs that need them.
 
-    Raises:
-        BadInput: data or encoder cannot be had or used.
+    Only the most recent ones are kept in memory: the runs of a sweep are sorted so that those with
+    one dataset and encoder follow each other. What cannot be loaded or does not fit together raises
+    a UserError.
     """
-    return _prepared(_json(cfg.dataset), _json(cfg.encoder))
+
+    def __init__(self) -> None:
+        set_matmul_precision()
+        self._kept: dict[str, dict[str, Any]] = {}
+
+    def encoder(self, config: Config) -> Encoder:
+        """The encoder, as loaded."""
+        return self._keep("encoder", 2, _key(config.encoder), lambda: build(config.encoder))
+
+    def inputs(self, config: Config) -> Inputs:
+        """Dataset and encoder of a run."""
+        dataset = config.dataset
+
+        def load() -> Inputs:
+            splits = self._keep("splits", 2, _key(dataset), lambda: build(dataset))
+            encoder = self.encoder(config)
+            return Inputs(splits, tokenize_splits(splits, encoder.tokenize), encoder)
+
+        return self._keep("inputs", 2, _key(dataset, config.encoder), load)
+
+    def parts(self, config: Config) -> tuple[LayerMix, Pooler, Head]:
+        """New layer mix, pooler and head of a run."""
+        inputs = self.inputs(config)
+        data = inputs.data
+        return build_parts(config, inputs.encoder, len(data.class_names), lambda: data.token_counts)
+
+    def model(self, config: Config) -> PooledClassifier:
+        """The model that a run starts from, on cached features if its encoder is frozen."""
+        inputs, parts = self.inputs(config), self.parts(config)
+        read = required_layers(parts[0], parts[1], inputs.encoder)
+        if inputs.encoder.tuning == "full" or not config.cache.enabled:
+            model = PooledClassifier(self.run_encoder(config, read), *parts)
+        else:
+            key = _key(config.dataset, config.encoder, read, config.batching, config.output_dir)
+            cached = functools.partial(
+                cache_hidden_states,
+                dataset=inputs.data,
+                folder=Path(config.output_dir) / "cache",
+                max_gb=config.cache.max_gb,
+                progress=config.trainer.enable_progress_bar,
+            )
+            encoder = self._keep("states", 1, key, lambda: cached(self.run_encoder(config, read)))
+            model = PooledClassifier(encoder, *parts)
+            if model.has_fixed_vectors:
+                model.vectors = self._keep(
+                    "vectors",
+                    1,
+                    key + _key(config.pooler, config.layers, config.pooled_tokens),
+                    lambda: cache_pooled(model.pool, encoder, inputs.data, config.pooled_tokens),
+                )
+        if config.trainer.compile:
+            model.encoder.compile(mode=config.trainer.compile)
+        return model
+
+    def run_encoder(self, config: Config, layers: tuple[int, ...]) -> Encoder:
+        """A copy of the encoder as a run uses it: it computes these layers, packed if configured.
+
+        A copy, since an encoder that trains must not change the next run of a sweep.
+        """
+        encoder = self.encoder(config).with_layers(layers)
+        if config.batching == "packed":
+            encoder.pack()
+        return encoder
+
+    def computing_model(self, config: Config, model: PooledClassifier) -> PooledClassifier:
+        """A copy of a model that computes hidden states itself, from token ids."""
+        read = required_layers(model.layers, model.pooler, self.encoder(config))
+        parts = copy.deepcopy((model.layers, model.pooler, model.head))
+        return PooledClassifier(self.run_encoder(config, read), *parts)
+
+    def datamodule(self, config: Config) -> TokenizedDataModule:
+        """The batches of a run."""
+        data, collate = self.inputs(config).data, self.encoder(config).collate
+        batch = functools.partial(collate, data, pooled_tokens=config.pooled_tokens)
+        grouped = config.batching == "grouped"
+        return TokenizedDataModule(data, batch, config.batch_size, config.seed, grouped)
+
+    def certificate(
+        self, config: Config, variant: str, model: PooledClassifier
+    ) -> dict[str, ContractLine]:
+        """The lines of the pooler contract, measured once for all runs of a variant."""
+
+        def measure() -> dict[str, ContractLine]:
+            computing = self.computing_model(config, model)
+            return certify(computing, self.inputs(config).data, config.pooled_tokens)
+
+        return self._keep("certificate", sys.maxsize, variant, measure)
+
+    def throughput(
+        self, config: Config, variant: str, model: PooledClassifier, trainer: pl.Trainer
+    ) -> dict[str, float]:
+        """``perf/*``, measured on the test split once for all runs of a variant."""
+
+        def measure() -> dict[str, float]:
+            return throughput.measure(
+                self.computing_model(config, model),
+                self.test_batches(config, TIMED_BATCHES),
+                trainer.strategy.root_device,
+                trainer.precision_plugin.forward_context,
+            )
+
+        return self._keep("throughput", sys.maxsize, variant, measure)
+
+    def test_batches(self, config: Config, number: int) -> list[Batch]:
+        """Some batches of the test split, of all lengths."""
+        inputs = self.inputs(config)
+        rows = torch.tensor(inputs.data.splits["test"])
+        batches = rows[inputs.data.lengths[rows].argsort(stable=True)].split(config.batch_size)
+        places = torch.linspace(0, len(batches) - 1, min(number, len(batches))).long().tolist()
+        pooled_tokens = config.pooled_tokens
+        return [inputs.encoder.collate(inputs.data, batches[i], pooled_tokens) for i in places]
+
+    def _keep(self, kind: str, most: int, key: str, compute: Callable[[], T]) -> T:
+        """The result of ``compute`` for a key; the last ``most`` results of a kind are kept."""
+        kept = self._kept.setdefault(kind, {})
+        result: T = kept.pop(key) if key in kept else compute()
+        kept[key] = result
+        if len(kept) > most:
+            del kept[next(iter(kept))]
+        return result
 
 
-def encoder_of(cfg: DictConfig) -> Encoder:
-    """The encoder alone, as it was loaded.
-
-    Raises:
-        BadInput: it cannot be had or used.
-    """
-    return _encoder(_json(cfg.encoder))
-
-
-def model_of(cfg: DictConfig, prepared: Prepared) -> PooledClassifier:
-    """The classifier a cell begins with, on stored states where its encoder is frozen.
-
-    Raises:
-        BadInput: its parts do not go together, or the states would take more than ``cache.max_gb``.
-    """
-    model = _assembled(cfg, prepared)
-    if poolable_once(model):
-        # All that vectors depend on, and where they come from; not the seed, not the optimiser.
-        settings = {key: value for key, value in plain(cfg).items() if key in VECTOR_SETTINGS}
-        model.vectors = _vectors(json.dumps(settings | {"seed": 0}))
-    if cfg.trainer.compile:
-        model.encoder.compile(mode=cfg.trainer.compile)
-    return model
-
-
-def batches_of(cfg: DictConfig, prepared: Prepared, pieces: int = 1) -> CorpusDataModule:
-    """The batches of a cell; each training batch comes in so many pieces."""
-    encoder = prepared.encoder
-    return CorpusDataModule(
-        prepared.corpus,
-        cfg.batch_size,
-        cfg.seed,
-        encoder.padding_side,
-        encoder.pad_id,
-        pieces,
-        encoder.unpooled_ids(cfg.pooled_tokens),
-        grouped=cfg.batching == "grouped",
-    )
-
-
-def encoder_as_run(cfg: DictConfig, prepared: Prepared) -> Encoder:
-    """The encoder itself as a cell runs it: the layers it reads, packed if it is to be."""
-    read = layers_read(prepared.parts(cfg), prepared.encoder)
-    return _as_run(prepared.encoder, read, cfg.batching == "packed")
-
-
-def trainer_options(cfg: DictConfig) -> dict[str, Any]:
-    """What ``pytorch_lightning.Trainer`` takes of the ``trainer`` group."""
-    return {key: value for key, value in plain(cfg.trainer).items() if key != "compile"}
-
-
-def plain(cfg: DictConfig) -> dict[str, Any]:
-    """A resolved configuration as plain containers."""
-    container = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
-
-
-@functools.lru_cache(maxsize=8)
-def _splits(dataset: str) -> datasets.DatasetDict:
-    return build(_without_alias(dataset))
-
-
-@functools.lru_cache(maxsize=2)
-def _prepared(dataset: str, encoder: str) -> Prepared:
-    splits, built = _splits(dataset), _encoder(encoder)
-    return Prepared(splits, tokenise(splits, built.tokenize), built)
-
-
-@functools.lru_cache(maxsize=2)
-def _encoder(encoder: str) -> Encoder:
-    built: Encoder = build(_without_alias(encoder))
-    return built
-
-
-@functools.lru_cache(maxsize=1)
-def _states(
-    dataset: str,
-    encoder: str,
-    layers: tuple[int, ...],
-    packed: bool,
-    folder: Path,
-    max_gb: float,
-    progress: bool,
-) -> Encoder:
-    prepared = _prepared(dataset, encoder)
-    as_run = _as_run(prepared.encoder, layers, packed)
-    return encode_once(as_run, prepared.corpus, folder, max_gb, progress)
-
-
-def _as_run(encoder: Encoder, layers: tuple[int, ...], packed: bool) -> Encoder:
-    # A copy: an encoder that trains must not hand its weights on to the next cell of a sweep.
-    other = encoder.reading(layers)
-    if packed:
-        other.pack()
-    return other
-
-
-def _assembled(cfg: DictConfig, prepared: Prepared) -> PooledClassifier:
-    parts = prepared.parts(cfg)
-    read = layers_read(parts, prepared.encoder)
-    if prepared.encoder.tuning == "full" or not cfg.cache.enabled:
-        encoder = _as_run(prepared.encoder, read, cfg.batching == "packed")
-    else:
-        encoder = _states(
-            _json(cfg.dataset),
-            _json(cfg.encoder),
-            read,
-            cfg.batching == "packed",
-            Path(cfg.output_dir) / "cache",
-            cfg.cache.max_gb,
-            cfg.trainer.enable_progress_bar,
-        )
-    return PooledClassifier(encoder, parts.layers, parts.pooler, parts.head)
-
-
-@functools.lru_cache(maxsize=4)
-def _vectors(settings: str) -> Tensor:
-    cfg = OmegaConf.create(json.loads(settings))
-    prepared = prepare(cfg)
-    model = _assembled(cfg, prepared)
-    return pool_once(model, prepared.corpus, model.encoder.unpooled_ids(cfg.pooled_tokens))
-
-
-def _json(cfg: DictConfig) -> str:
-    return json.dumps(plain(cfg), sort_keys=True)
-
-
-def _without_alias(group: str) -> dict[str, Any]:
-    return {key: value for key, value in json.loads(group).items() if key != "alias"}
+def _key(*settings: Any) -> str:
+    """Settings as a string; ``alias`` is for display only."""
+    loaded = [
+        {k: v for k, v in s.items() if k != "alias"} if isinstance(s, dict) else s for s in settings
+    ]
+    return json.dumps(loaded, sort_keys=True)

@@ -1,163 +1,139 @@
-"""The cells of a command, one after another: the finished are skipped, a failure stays alone."""
+"""Runs of a command, one after another: finished ones are skipped, a failure stays alone."""
 
 import logging
 import traceback
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from poolbench.core.errors import BadInput, Interrupted
-from poolbench.core.io import locked, replacing
+from poolbench.core.errors import DivergedError, Interrupted, UserError
+from poolbench.core.io import atomic_write, file_lock
 from poolbench.core.redact import redacted
-from poolbench.runs.identity import Cell, identify
-from poolbench.runs.manifest import declare
-from poolbench.runs.record import RECORD, DamagedRecord, read_record, write_record
+from poolbench.runs.identity import RunSpec, identify
+from poolbench.runs.record import (
+    RECORD,
+    SCHEMA_VERSION,
+    RecordError,
+    RunRecord,
+    read_record,
+    write_record,
+)
+from poolbench.runs.study import declare
+from poolbench.training.config import Config, RunRequest, check_components
 from poolbench.training.console import Progress
-from poolbench.training.launch import Asked
-from poolbench.training.lit_module import Diverged
-from poolbench.training.run import run_cell
-from poolbench.training.session import plain, prepare
-from poolbench.training.together import Shared
+from poolbench.training.run import train_run
+from poolbench.training.session import Session
 
 log = logging.getLogger(__name__)
 FAILURE_LOG = "failure.log"
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A cell that a command asks for, and its identity."""
+def plan(requests: Sequence[RunRequest], session: Session) -> list[RunSpec]:
+    """The specs of all runs; runs that share data and encoder follow each other.
 
-    asked: Asked
-    cell: Cell
-
-
-def plan(asked: Sequence[Asked]) -> list[Planned]:
-    """The identities of all cells; cells that share data and encoder stand together.
-
-    Data, encoder and the other parts of every cell are made here, so that what cannot be used is
-    refused before the first one starts, and before anything is written.
+    Constructors, data, encoders and the parts of every model are checked here, before the first
+    run starts and before anything is written.
 
     Raises:
-        BadInput: data or encoder cannot be used, parts do not go together, or two commands give
-            one cell.
+        UserError: something cannot be used.
     """
-    planned = [_planned(one) for one in asked]
-    first_with: dict[tuple[str, str], int] = {}
-    for i, p in enumerate(planned):
-        first_with.setdefault((p.cell.dataset, p.cell.encoder), i)
-    return sorted(planned, key=lambda p: first_with[p.cell.dataset, p.cell.encoder])
+    distinct = {r.config.model_dump_json(exclude={"seed"}): r.config for r in requests}
+    for config in distinct.values():
+        check_components(config)
+    inputs = [r.config.model_dump_json(include={"dataset", "encoder"}) for r in requests]
+    specs: list[RunSpec] = []
+    variants: set[str] = set()
+    for i in sorted(range(len(requests)), key=lambda i: inputs.index(inputs[i])):
+        config, names = requests[i].config, requests[i].names
+        spec = identify(
+            config.model_dump(by_alias=True),
+            names,
+            session.inputs(config).digests,
+            SCHEMA_VERSION,
+            " ".join(("python train.py", *requests[i].overrides)),
+        )
+        if spec.variant not in variants:
+            session.parts(config)
+            variants.add(spec.variant)
+        specs.append(spec)
+    return specs
 
 
-def _planned(asked: Asked) -> Planned:
-    prepared = prepare(asked.cfg)
-    prepared.parts(asked.cfg)
-    return Planned(asked, identify(asked.cfg, asked.choices, prepared.digests))
-
-
-def declare_all(planned: Sequence[Planned]) -> None:
-    """Write what is planned into the manifest of the study.
+def declare_runs(specs: Sequence[RunSpec]) -> None:
+    """Write the planned runs into the ``study.json`` of their study.
 
     Raises:
-        BadInput: the folder cannot be written, or the study was declared otherwise.
+        UserError: the folder cannot be written, or the study was declared differently.
     """
-    study = planned[0].cell.study_folder
-    cells = [
-        {
-            **p.cell.names,
-            "folder": str(p.cell.folder.relative_to(study)),
-            "command": redacted(" ".join(("python train.py", *p.asked.overrides))),
-        }
-        for p in planned
-    ]
     try:
-        declare(study, plain(planned[0].asked.cfg.comparison), cells)
+        declare(specs, Config.model_validate(specs[0].config).comparison)
     except OSError as error:
-        raise BadInput(f"cannot write to {study}: {error.strerror}; use output_dir=...") from error
+        reason = f"{specs[0].study_folder}: {error.strerror}"
+        raise UserError(f"cannot write to {reason}; set output_dir=...") from error
 
 
-def run_all(planned: Sequence[Planned]) -> None:
-    """Run the cells in this process; those that another process is at come last."""
-    progress = Progress([p.cell for p in planned])
-    shared = shared_loops(planned)
-    elsewhere = []
-    for p in planned:
-        progress.running(p.cell)
-        record = run_one(p, shared, wait=False)
-        if record is None:
-            elsewhere.append(p)
-        else:
-            progress.done(p.cell, record)
-    for p in elsewhere:
-        progress.running(p.cell)
-        if record := run_one(p, shared):
-            progress.done(p.cell, record)
+def run_all(specs: Sequence[RunSpec], session: Session) -> None:
+    """Train the runs in this process; those that another process is training come last."""
+    progress = Progress(specs)
+    for wait in (False, True):
+        for spec in list(progress.waiting):
+            progress.start(spec)
+            if record := run_one(spec, session, wait):
+                progress.finish(spec, record)
 
 
-def run_one(p: Planned, shared: Shared | None = None, wait: bool = True) -> dict[str, Any] | None:
-    """The record of a cell: the one that is there, else a new one, of its failure too.
+def run_one(spec: RunSpec, session: Session, wait: bool = True) -> RunRecord | None:
+    """The record of a run: the existing one, else a new one, also of a failure.
 
-    Args:
-        p: the cell.
-        shared: the loops of the command; None: it is the command's only cell.
-        wait: for another process that is at it.
-
-    Returns:
-        None where another process is at the cell and ``wait`` is false.
+    None if another process is training the run and ``wait`` is false.
     """
-    with locked(p.cell.folder / ".lock", wait) as mine:
-        if not mine:
+    with file_lock(spec.folder / ".lock", wait) as locked:
+        if not locked:
             return None
-        record = finished(p.cell)
-        if record and (record["status"] == "ok" or not p.asked.cfg.retry_failed):
+        record = existing_record(spec)
+        if record and (record.ok or not spec.config["retry_failed"]):
             return record
         try:
-            cfg, prepared = p.asked.cfg, prepare(p.asked.cfg)
-            loop = (shared or shared_loops([p])).of(cfg, p.cell, prepared)
-            return run_cell(cfg, p.cell, prepared, loop)
+            return train_run(spec, session)
         except Interrupted:
             raise
         except (Exception, SystemExit) as error:
-            return _failed(p, error)
+            return _failed(spec, error)
 
 
-def shared_loops(planned: Sequence[Planned]) -> Shared:
-    """The loops in which the cells of a command may train together."""
-    waiting = Counter(p.cell.variant for p in planned if not finished(p.cell))
-    return Shared([(p.asked.cfg, p.cell) for p in planned], waiting)
+def run_job(request: RunRequest) -> RunRecord:
+    """Plan and train one run in a process of its own, started by another launcher."""
+    session = Session()
+    (spec,) = plan([request], session)
+    record = run_one(spec, session)
+    assert record is not None
+    return record
 
 
-def run_helper(p: Planned) -> None:
-    """Take part in a distributed run; the first process holds the lock and writes the record."""
-    run_cell(p.asked.cfg, p.cell, prepare(p.asked.cfg))
-
-
-def finished(cell: Cell) -> dict[str, Any] | None:
-    """The record of a cell, if there is a whole one; a damaged one is set aside."""
+def existing_record(spec: RunSpec) -> RunRecord | None:
+    """The record of a run if there is an intact one; a damaged one is set aside."""
     try:
-        return read_record(cell.folder)
+        return read_record(spec.folder)
     except FileNotFoundError:
         return None
-    except DamagedRecord as error:
-        aside = cell.folder / f"{RECORD}.damaged"
-        log.warning("%s: set aside as %s, the cell runs again", error, aside.name)
-        (cell.folder / RECORD).replace(aside)
+    except RecordError as error:
+        aside = spec.folder / f"{RECORD}.damaged"
+        log.warning("%s: moved to %s, training again", error, aside.name)
+        (spec.folder / RECORD).replace(aside)
         return None
 
 
-def _failed(p: Planned, error: BaseException) -> dict[str, Any]:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
-    record = {
-        "status": "diverged" if isinstance(error, Diverged) else "failed",
-        "cell": p.cell.names,
-        "config": redacted(plain(p.asked.cfg)),
-        "error": redacted(f"{type(error).__name__}: {reason}"),
-        "log": FAILURE_LOG,
-    }
+def _failed(spec: RunSpec, error: BaseException) -> RunRecord:
+    lines = str(error).strip().splitlines()
+    record = RunRecord(
+        folder=spec.folder,
+        run=spec,
+        status="diverged" if isinstance(error, DivergedError) else "failed",
+        error=redacted(f"{type(error).__name__}: {lines[0] if lines else 'no message'}"),
+        failure_log=FAILURE_LOG,
+    )
     try:
-        with replacing(p.cell.folder / FAILURE_LOG) as file:
+        with atomic_write(spec.folder / FAILURE_LOG) as file:
             file.write("".join(traceback.format_exception(error)).encode())
-        write_record(p.cell.folder, record, None)
+        write_record(record)
     except OSError as unwritten:
-        log.warning("the failure of %s cannot be recorded: %s", p.cell.name, unwritten)
+        log.warning("the failure of %s cannot be recorded: %s", spec.label, unwritten)
     return record

@@ -1,4 +1,4 @@
-"""Ten words: one holds for any numbers, and each has its sentence."""
+"""Ten words: exactly one applies to any numbers, and each has its sentence."""
 
 from dataclasses import replace
 from math import inf
@@ -31,18 +31,14 @@ EXAMPLE = Comparison(
     p_holm=0.002,
     word=Word.BETTER,
 )
-HEAD = (
-    "on rotten_tomatoes x minilm: +1.8 points accuracy (95 % interval +0.9 to +2.7; "
-    "10 paired seeds, 872 examples; p = .002, Holm over 5). "
-)
 
 
 def conditions(
     delta: float, half: float, narrow: float, p: float, level: float, floor: float
 ) -> dict[Word, bool]:
-    """Each word's meaning, written down on its own."""
-    found, tied = p <= level, abs(delta) + narrow < MARGIN
-    large, up = abs(delta) - half > MARGIN, delta > 0
+    """The definition of each word, independent of the others."""
+    found, tied = p <= level, delta - narrow > -MARGIN and delta + narrow < MARGIN
+    large, up = delta - half > MARGIN or delta + half < -MARGIN, delta > 0
     return {
         Word.BETTER: found and up and large,
         Word.WORSE: found and not up and large,
@@ -51,8 +47,8 @@ def conditions(
         Word.BETTER_UNCERTAIN: found and up and not large and not tied,
         Word.WORSE_UNCERTAIN: found and not up and not large and not tied,
         Word.TIED: not found and tied,
-        Word.TOO_SMALL: not found and not tied and floor > MARGIN,
-        Word.NOT_ENOUGH: not found and not tied and floor <= MARGIN,
+        Word.NEEDS_EXAMPLES: not found and not tied and floor > MARGIN,
+        Word.NEEDS_SEEDS: not found and not tied and floor <= MARGIN,
     }
 
 
@@ -65,106 +61,89 @@ def conditions(
     st.floats(0.001, 0.2),
     st.floats(0, 2),
 )
-def test_exactly_one_word_holds(
+def test_exactly_one_word_applies(
     delta: float, half: float, share: float, p: float, level: float, floor: float
 ) -> None:
     narrow = half * share
-    word = decide(
-        delta,
-        (delta - half, delta + half),
-        (delta - narrow, delta + narrow),
-        p,
-        level,
-        MARGIN,
-        floor,
+    word = decide(delta, half, narrow, p, level, MARGIN, floor)
+    applying = [w for w, a in conditions(delta, half, narrow, p, level, floor).items() if a]
+    assert applying == [word]
+
+
+def test_a_sentence_has_the_claim_its_numbers_and_the_size() -> None:
+    assert EXAMPLE.sentence == (
+        "mean beats cls on rotten_tomatoes × minilm: +1.8 points accuracy (95 % interval +0.9 to "
+        "+2.7; 10 paired seeds, 872 examples; p = .002, Holm over 5). Larger than the 0.5-point "
+        "margin."
     )
-    holding = [w for w, holds in conditions(delta, half, narrow, p, level, floor).items() if holds]
-    assert holding == [word]
 
 
 @pytest.mark.parametrize(
-    ("word", "verb", "ending"),
+    ("word", "verb", "parts"),
     [
-        (Word.BETTER, "beats", "Larger than the 0.5-point margin."),
+        (Word.BETTER_UNCERTAIN, "beats", ["Size uncertain", "0.5-point margin"]),
+        (Word.BETTER_NEGLIGIBLE, "beats", ["negligible", "90 % interval +1.1 to +2.5"]),
+        (Word.WORSE, "loses to", ["Larger than the 0.5-point margin"]),
+        (Word.WORSE_UNCERTAIN, "loses to", ["Size uncertain", "0.5-point margin"]),
+        (Word.WORSE_NEGLIGIBLE, "loses to", ["negligible", "90 % interval +1.1 to +2.5"]),
+        (Word.TIED, "ties with", ["Tied within the 0.5-point margin", "+1.1 to +2.5"]),
         (
-            Word.BETTER_UNCERTAIN,
-            "beats",
-            "Size uncertain: perhaps smaller than the 0.5-point margin.",
+            Word.NEEDS_SEEDS,
+            "vs",
+            ["Inconclusive: needs about 7 more seeds", "4 to over 1,000", "0.5 points", "80 %"],
         ),
         (
-            Word.BETTER_NEGLIGIBLE,
-            "beats",
-            "But negligible: smaller than the 0.5-point margin (90 % interval +1.1 to +2.5).",
-        ),
-        (Word.WORSE, "loses to", "Larger than the 0.5-point margin."),
-        (
-            Word.WORSE_UNCERTAIN,
-            "loses to",
-            "Size uncertain: perhaps smaller than the 0.5-point margin.",
-        ),
-        (
-            Word.WORSE_NEGLIGIBLE,
-            "loses to",
-            "But negligible: smaller than the 0.5-point margin (90 % interval +1.1 to +2.5).",
-        ),
-        (Word.TIED, "ties with", "Tied within the 0.5-point margin (90 % interval +1.1 to +2.5)."),
-        (
-            Word.NOT_ENOUGH,
-            "against",
-            "Not enough evidence: about 7 more seeds, range 4 to over 1,000, would find a "
-            "difference of 0.5 points with 80 % power.",
-        ),
-        (
-            Word.TOO_SMALL,
-            "against",
-            "Test set too small: about 4,100 examples would find a difference of 0.5 points with "
-            "80 % power; more seeds alone hardly help.",
+            Word.NEEDS_EXAMPLES,
+            "vs",
+            ["Inconclusive: needs about 4,100 test examples", "0.5 points", "80 %"],
         ),
     ],
 )
-def test_each_word_has_its_sentence(word: Word, verb: str, ending: str) -> None:
+def test_each_word_has_its_sentence(word: Word, verb: str, parts: list[str]) -> None:
     c = replace(EXAMPLE, word=word, more_seeds=(7.0, 4.0, inf), examples_needed=4100)
-    assert c.sentence == f"mean {verb} cls {HEAD}{ending}"
+    assert c.sentence.startswith(f"mean {verb} cls on rotten_tomatoes × minilm: +1.8 points")
+    assert [part for part in parts if part not in c.sentence] == []
 
 
-def test_no_verdict_says_why_and_describes_what_there_is() -> None:
-    bare = replace(EXAMPLE, word=Word.NONE, why="failed: cls seed 2", delta=None)
-    assert bare.sentence == (
-        "mean against cls on rotten_tomatoes x minilm: no verdict (failed: cls seed 2)."
-    )
-    described = replace(bare, why="single seed, no inference", delta=1.8, seeds=(0,), p_holm=None)
-    assert described.sentence == (
-        "mean against cls on rotten_tomatoes x minilm: no verdict (single seed, no inference); "
-        "+1.8 points accuracy (1 paired seed, 872 examples)."
-    )
+def test_an_inconclusive_verdict_names_what_it_needs() -> None:
+    examples = replace(EXAMPLE, word=Word.NEEDS_EXAMPLES, examples_needed=34_000)
+    assert examples.verdict == "inconclusive: needs about 34,000 test examples"
+    seeds = replace(EXAMPLE, word=Word.NEEDS_SEEDS, more_seeds=(1.0, 0.0, 8.0))
+    assert seeds.verdict == "inconclusive: needs about 1 more seed"
+    assert "more than 1,000 seeds" in replace(seeds, more_seeds=(inf, 8.0, inf)).verdict
+    assert EXAMPLE.verdict == "better"
 
 
-def test_seeds_that_already_suffice_for_the_margin_are_not_asked_for() -> None:
-    c = replace(EXAMPLE, word=Word.NOT_ENOUGH, more_seeds=(-2.0, -4.0, 3.0))
-    assert c.sentence.endswith(
-        "Not enough evidence: a difference smaller than the margin is likely, since these seeds "
-        "would find a difference of 0.5 points with 80 % power."
-    )
+def test_seeds_that_already_suffice_for_the_margin_are_not_requested() -> None:
+    c = replace(EXAMPLE, word=Word.NEEDS_SEEDS, more_seeds=(-2.0, -4.0, 3.0))
+    assert "Inconclusive: probably smaller than the margin" in c.sentence
+    assert "more seeds" not in c.sentence
 
 
-def test_a_planned_look_and_an_unplanned_one_are_told_apart() -> None:
+def test_no_verdict_gives_the_reason_and_describes_the_difference() -> None:
+    bare = replace(EXAMPLE, word=Word.NONE, why="failed: cls seed 2", delta=None, interval=None)
+    assert "no verdict (failed: cls seed 2)" in bare.sentence
+    described = replace(bare, why="single seed, no inference", delta=1.8, seeds=(0,))
+    assert "no verdict (single seed, no inference); +1.8 points accuracy" in described.sentence
+    assert "(1 paired seed, 872 examples)" in described.sentence
+
+
+def test_planned_and_unplanned_looks_are_marked() -> None:
     looks = replace(EXAMPLE, looks=(5, 10, 20), level=0.05 / 3)
-    assert "(98.3 % interval" in looks.sentence
-    assert "Holm over 5, look 2 of 3 at level .017)" in looks.sentence
+    assert "98.3 % interval" in looks.sentence
+    assert "look 2 of 3 at level .017" in looks.sentence
     unplanned = replace(looks, seeds=tuple(range(7)), exploratory=True)
-    assert unplanned.sentence.startswith(
-        "Exploratory, looks were planned at 5, 10, 20 seeds: mean beats cls"
-    )
-    assert "Holm over 5, at level .017)" in unplanned.sentence
+    assert unplanned.sentence.startswith("Exploratory, looks were planned at 5, 10, 20 seeds:")
+    assert "Holm over 5, at level .017" in unplanned.sentence
 
 
-def test_small_and_large_p_and_a_zero_difference_are_written_plainly() -> None:
+def test_small_and_large_p_and_a_zero_difference_are_formatted() -> None:
     assert "p < .001" in replace(EXAMPLE, p_holm=1e-9).sentence
     assert "p = 1," in replace(EXAMPLE, p_holm=1.0).sentence
     assert ": +0.0 points" in replace(EXAMPLE, delta=-0.001).sentence
 
 
-def test_a_comparison_read_from_the_other_side_is_mirrored_and_back_again() -> None:
+def test_swapping_twice_restores_a_comparison() -> None:
     c = replace(EXAMPLE, differences=np.ones((10, 4)))
     other = c.swapped()
     assert (other.first, other.second, other.word) == ("cls", "mean", Word.WORSE)

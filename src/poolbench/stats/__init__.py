@@ -1,1 +1,1 @@
-"""Paired statistics over runs: numpy and scipy only."""
+"""Paired statistics over runs; numpy and scipy only."""

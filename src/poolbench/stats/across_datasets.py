@@ -1,49 +1,32 @@
-"""Two poolers over many datasets and encoders: counts, the mean over these cells, new datasets.
+"""Two poolers over several tasks (dataset × encoder): counts, mean difference, new datasets."""
 
-**M** datasets, **K** cells (dataset x encoder), **S** paired seeds, **n** test examples.
-"""
-
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, log2, sqrt
 
 import numpy as np
 from scipy import stats
 
-from poolbench.stats.paired_test import (
-    Crossed,
-    crossed,
-    holm,
-    partial_conjunction,
-    sign_flip_p,
-    two_sided_p,
-)
-from poolbench.stats.protocol import Protocol
-from poolbench.stats.verdict import (
-    METRIC_NAMES,
-    Comparison,
-    Word,
-    counted,
-    percent,
-    points,
-    span,
-    written_p,
-)
+from poolbench.runs.protocol import Protocol
+from poolbench.stats.paired_test import Crossed, crossed, holm, two_sided_p
+from poolbench.stats.scores import Array
+from poolbench.stats.verdict import Comparison, Word, format_estimate, format_p, format_test, plural
+
+FEWEST_DATASETS = 6  # for a claim about new datasets
 
 
 @dataclass(frozen=True)
 class Across:
-    """One pair of poolers over all its cells; ``cells`` in order is the forest plot.
+    """One pair of poolers over all its tasks.
 
     ``delta`` and ``interval`` (points, first minus second) are the mean over *these* datasets,
-    encoders averaged inside a dataset; ``p`` and ``p_new`` are corrected by Holm over ``family``
-    pairs. Where something could not be worked out it is None and ``why_no_mean`` or ``why_not_new``
-    says the reason.
+    with encoders averaged inside a dataset; ``p`` and ``p_new`` (for new datasets) are corrected by
+    Holm over ``family`` pairs. None: not computed, for the reason in ``why_...``.
     """
 
     first: str
     second: str
-    cells: tuple[Comparison, ...]
+    tasks: tuple[Comparison, ...]
     level: float
     family: int
     beats_at_least: int
@@ -55,81 +38,104 @@ class Across:
     p_new: float | None = None
     why_not_new: str | None = None
 
-    def count(self, *words: Word) -> int:
-        """Cells with one of these words."""
-        return sum(c.word in words for c in self.cells)
-
     @property
-    def wins(self) -> int:
-        """Cells where the first pooler is better after Holm, however little."""
-        return sum(c.word.wins for c in self.cells)
-
-    @property
-    def losses(self) -> int:
-        """Cells where the first pooler is worse after Holm, however little."""
-        return sum(c.word.loses for c in self.cells)
-
-    @property
-    def ties(self) -> int:
-        """Cells tied within the margin."""
-        return self.count(Word.TIED)
-
-    @property
-    def undecided(self) -> int:
-        """Cells where the data cannot say."""
-        return self.count(Word.NOT_ENOUGH, Word.TOO_SMALL)
-
-    @property
-    def without_verdict(self) -> int:
-        """Cells whose runs cannot be compared; they count against both poolers."""
-        return self.count(Word.NONE)
+    def counts(self) -> dict[str, int]:
+        """Tasks by outcome for the first pooler; it wins or loses by any amount, after Holm."""
+        words = [c.word for c in self.tasks]
+        return {
+            "wins": sum(word.wins for word in words),
+            "ties": words.count(Word.TIED),
+            "losses": sum(word.loses for word in words),
+            "undecided": words.count(Word.NEEDS_SEEDS) + words.count(Word.NEEDS_EXAMPLES),
+            "no verdict": words.count(Word.NONE),
+        }
 
     @property
     def sentence(self) -> str:
-        """Counts, mean and scope in words, ready for a report."""
-        return " ".join((_counted(self), _averaged(self), _scope(self)))
+        """Counts, mean difference and scope in words."""
+        datasets = plural(len({c.dataset for c in self.tasks}), "dataset")
+        encoders = plural(len({c.encoder for c in self.tasks}), "encoder")
+        counts = [f"{name} {n}" for name, n in self.counts.items() if n or name != "no verdict"]
+        claims = [
+            f"{verb} {self.second} on at least {k} of {len(self.tasks)}"
+            for verb, k in (("beats", self.beats_at_least), ("loses to", self.loses_at_least))
+            if k
+        ]
+        claim = " and ".join(claims) or "no win or loss is certain over all tasks together"
+        counted = f"{self.first} vs {self.second} over {datasets} and {encoders}"
+        counted += f": {', '.join(counts)}; {claim}."
+        if self.delta is None or self.interval is None:
+            mean = f"No mean difference ({self.why_no_mean})."
+        else:
+            metric, test = self.tasks[0].metric, format_test(self.p, self.family)
+            estimate = format_estimate(self.delta, metric, self.level, self.interval, test)
+            mean = f"Mean over these datasets {estimate}."
+        return f"{counted} {mean} {self._scope()}"
+
+    def _scope(self) -> str:
+        if self.p_new is None or self.delta is None:
+            return f"Nothing is claimed about new datasets ({self.why_not_new})."
+        test = f"sign-flip over datasets, p {format_p(self.p_new)}"
+        if self.p_new > self.level:
+            return f"Not shown to hold on new datasets ({test})."
+        better, other = (self.first, self.second) if self.delta > 0 else (self.second, self.first)
+        return f"On new datasets like these {better} beats {other} on average ({test})."
 
 
 def compare_across(comparisons: Iterable[Comparison], protocol: Protocol) -> list[Across]:
-    """Each pair's verdicts over all datasets and encoders, from `compare_with_reference` or pairs.
+    """Each pair over all datasets and encoders, from its comparisons on single tasks.
 
     "Beats on at least k" is the partial conjunction of Dror et al. (2017) on the guarded p, at
-    level / number of pairs, so the counts hold for all pairs together. A cell without verdict
+    level / number of pairs, so the counts hold for all pairs together. A task without verdict
     counts as p = 1.
     """
     by_pair: dict[tuple[str, str], list[Comparison]] = {}
     for c in comparisons:
         by_pair.setdefault((c.first, c.second), []).append(c)
-    found = [_over_cells(tuple(cells), len(by_pair), protocol) for cells in by_pair.values()]
-    p = holm(np.array([1.0 if a.p is None else a.p for a in found]))
-    p_new = holm(np.array([1.0 if a.p_new is None else a.p_new for a in found]))
-    return [
-        replace(
-            a,
-            p=None if a.p is None else float(p[i]),
-            p_new=None if a.p_new is None else float(p_new[i]),
-        )
-        for i, a in enumerate(found)
-    ]
+    level = protocol.alpha / len(protocol.looks)
+    found = [_over_tasks(tuple(tasks), len(by_pair), level) for tasks in by_pair.values()]
+    p, p_new = _adjusted([a.p for a in found]), _adjusted([a.p_new for a in found])
+    return [replace(a, p=one, p_new=new) for a, one, new in zip(found, p, p_new, strict=True)]
 
 
-def _over_cells(cells: tuple[Comparison, ...], family: int, protocol: Protocol) -> Across:
-    level = cells[0].level
-    blank = Across(
-        first=cells[0].first,
-        second=cells[0].second,
-        cells=cells,
-        level=level,
-        family=family,
-        beats_at_least=_at_least(cells, +1, level / family),
-        loses_at_least=_at_least(cells, -1, level / family),
+def partial_conjunction(p: Array, alpha: float) -> int:
+    """The largest k for which "the effect holds in at least k of these M results" is shown.
+
+    ``p`` (M,) may be dependent: Bonferroni form of Dror, Baumer, Bogomolov and Reichart
+    (TACL 2017), where the p of "at least k" is (M - k + 1) times the k-th smallest.
+    """
+    ordered = np.sort(p)
+    steps = len(ordered) - np.arange(len(ordered))
+    return int(np.sum(np.maximum.accumulate(ordered * steps) <= alpha))
+
+
+def sign_flip_p(differences: Array) -> float:
+    """Two-sided p of the mean (M,) under random signs (Fisher 1935): exact up to M = 16.
+
+    Assumes values that are symmetric around zero under the null hypothesis, one per dataset. The
+    smallest exact p is 2 / 2**M.
+    """
+    test = stats.permutation_test(
+        (differences,), np.sum, permutation_type="samples", n_resamples=2**16, rng=0
     )
+    return float(test.pvalue)
+
+
+def _adjusted(p: Sequence[float | None]) -> list[float | None]:
+    """Holm's correction; a missing p counts as 1 and stays missing."""
+    adjusted = holm(np.array([1.0 if value is None else value for value in p]))
+    return [None if value is None else float(a) for value, a in zip(p, adjusted, strict=True)]
+
+
+def _over_tasks(tasks: tuple[Comparison, ...], family: int, level: float) -> Across:
     by_dataset: dict[str, list[Comparison]] = {}
-    for c in cells:
+    for c in tasks:
         by_dataset.setdefault(c.dataset, []).append(c)
-    why = _no_mean(cells, by_dataset)
+    beats, loses = (_at_least(tasks, sign, level / family) for sign in (+1, -1))
+    found = Across(tasks[0].first, tasks[0].second, tasks, level, family, beats, loses)
+    why = _why_no_mean(by_dataset)
     if why is not None:
-        return replace(blank, why_no_mean=why, why_not_new=why)
+        return replace(found, why_no_mean=why, why_not_new=why)
     # Encoders share the test examples of a dataset, so they are averaged example by example:
     # treating them as independent would count the same examples twice.
     estimates = [
@@ -137,26 +143,26 @@ def _over_cells(cells: tuple[Comparison, ...], family: int, protocol: Protocol) 
         for of_dataset in by_dataset.values()
     ]
     delta, half, p = _mean_of_datasets(estimates, level)
-    why_not_new = _not_new(len(estimates), family, level, protocol)
+    why = _why_not_new(len(estimates), family, level)
     return replace(
-        blank,
+        found,
         delta=100 * delta,
         interval=(100 * (delta - half), 100 * (delta + half)),
         p=p,
-        p_new=sign_flip_p(np.array([e.delta for e in estimates])) if why_not_new is None else None,
-        why_not_new=why_not_new,
+        p_new=None if why else sign_flip_p(np.array([e.delta for e in estimates])),
+        why_not_new=why,
     )
 
 
-def _at_least(cells: tuple[Comparison, ...], sign: int, level: float) -> int:
-    p = [1.0 if c.p is None or c.delta is None or sign * c.delta <= 0 else c.p for c in cells]
+def _at_least(tasks: tuple[Comparison, ...], sign: int, level: float) -> int:
+    p = [1.0 if c.p is None or c.delta is None or sign * c.delta <= 0 else c.p for c in tasks]
     return partial_conjunction(np.array(p), level)
 
 
-def _no_mean(cells: tuple[Comparison, ...], by_dataset: dict[str, list[Comparison]]) -> str | None:
-    unjudged = sum(c.word is Word.NONE for c in cells)
-    if unjudged:
-        return f"{unjudged} of {len(cells)} cells have no verdict"
+def _why_no_mean(by_dataset: Mapping[str, Sequence[Comparison]]) -> str | None:
+    words = [c.word for of_dataset in by_dataset.values() for c in of_dataset]
+    if Word.NONE in words:
+        return f"{words.count(Word.NONE)} of {len(words)} tasks have no verdict"
     for dataset, of_dataset in by_dataset.items():
         if len({(c.seeds, c.examples) for c in of_dataset}) > 1:
             return f"seeds or examples differ between the encoders on {dataset}"
@@ -171,61 +177,20 @@ def _mean_of_datasets(estimates: list[Crossed], level: float) -> tuple[float, fl
     m = len(estimates)
     delta = float(np.mean([e.delta for e in estimates]))
     halves, ps = [], []
-    for parts in (
-        [(float(e.variance), float(e.dof)) for e in estimates],
-        [(float(e.seed_variance), float(e.seeds - 1)) for e in estimates],
-    ):
-        total = sum(v for v, _ in parts)
-        dof = total**2 / sum(v**2 / df for v, df in parts) if total > 0 else 1.0
+    for guard in zip(*(e.guards for e in estimates), strict=True):
+        variances, dofs = np.array(guard, dtype=np.float64).T
+        total = variances.sum()
+        dof = total**2 / np.sum(variances**2 / dofs) if total > 0 else 1.0
         halves.append(float(stats.t.isf(level / 2, dof)) * sqrt(total) / m)
         ps.append(float(two_sided_p(delta, total / m**2, dof)))
     return delta, max(halves), max(ps)
 
 
-def _not_new(datasets: int, family: int, level: float, protocol: Protocol) -> str | None:
-    """Why nothing can be claimed about new datasets, or None."""
-    if datasets < protocol.fewest_datasets:
-        return f"{datasets} of the {protocol.fewest_datasets} datasets such a claim needs"
+def _why_not_new(datasets: int, family: int, level: float) -> str | None:
+    if datasets < FEWEST_DATASETS:
+        return f"{datasets} of the {FEWEST_DATASETS} datasets such a claim needs"
     # The smallest p of a sign-flip test is 2 / 2**M, and Holm multiplies it by the pairs.
     reachable = ceil(1 + log2(family / level))
     if datasets < reachable:
         return f"{datasets} datasets cannot reach level {level:.2g}, {reachable} could"
     return None
-
-
-def _counted(a: Across) -> str:
-    datasets = len({c.dataset for c in a.cells})
-    encoders = len({c.encoder for c in a.cells})
-    told = (
-        f"{a.first} against {a.second} over {counted(datasets, 'dataset')} and "
-        f"{counted(encoders, 'encoder')}: "
-        f"wins {a.wins}, ties {a.ties}, losses {a.losses}, undecided {a.undecided}"
-    )
-    if a.without_verdict:
-        told += f", without verdict {a.without_verdict}"
-    counts = [
-        f"{verb} {a.second} on at least {k} of {len(a.cells)}"
-        for verb, k in (("beats", a.beats_at_least), ("loses to", a.loses_at_least))
-        if k
-    ]
-    return f"{told}; {' and '.join(counts) or 'weighed together, none is sure'}."
-
-
-def _averaged(a: Across) -> str:
-    if a.delta is None or a.interval is None:
-        return f"No mean difference ({a.why_no_mean})."
-    holm_over = f", Holm over {a.family}" if a.family > 1 else ""
-    return (
-        f"Mean over these datasets {points(a.delta)} points {METRIC_NAMES[a.cells[0].metric]} "
-        f"({percent(1 - a.level)} interval {span(a.interval)}; p {written_p(a.p)}{holm_over})."
-    )
-
-
-def _scope(a: Across) -> str:
-    if a.p_new is None or a.delta is None:
-        return f"Nothing is claimed about new datasets ({a.why_not_new})."
-    tested = f"sign-flip over datasets, p {written_p(a.p_new)}"
-    if a.p_new > a.level:
-        return f"Not shown to hold on new datasets ({tested})."
-    better, other = (a.first, a.second) if a.delta > 0 else (a.second, a.first)
-    return f"On new datasets like these {better} beats {other} on average ({tested})."

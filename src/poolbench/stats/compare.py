@@ -1,158 +1,229 @@
-"""From runs to verdicts: each pooler against the reference, all pairs, and the top group."""
+"""From runs to verdicts: each pooler against the reference, all pairs, and the top group.
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+**S** paired seeds, **n** test examples.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from poolbench.stats.paired_test import (
-    Crossed,
-    crossed,
-    guarded_half_width,
-    guarded_p,
-    holm,
-    look_level,
-)
-from poolbench.stats.pairing import Run, differences, objection
-from poolbench.stats.power import components, examples_needed, seeds_range, smallest_effect
-from poolbench.stats.protocol import Protocol
+from poolbench.runs.protocol import Protocol
+from poolbench.runs.record import RunRecord
+from poolbench.stats.paired_test import Crossed, crossed, guarded_half_width, guarded_p, holm
+from poolbench.stats.power import examples_needed, seeds_range, smallest_effect
+from poolbench.stats.scores import SCORES, Array
 from poolbench.stats.verdict import Comparison, Word, decide
 
-__all__ = [
-    "Comparison",
-    "Protocol",
-    "Run",
-    "Word",
-    "compare_all_pairs",
-    "compare_with_reference",
-    "top_group",
-]
+FEWEST_SEEDS = 5  # for a test; fewer are described only
 
 
-def compare_with_reference(runs: Iterable[Run], protocol: Protocol) -> list[Comparison]:
-    """Every pooler of the study against the reference, on each dataset and encoder.
+@dataclass(frozen=True, eq=False)
+class ScoredRun:
+    """A run, reduced to what a comparison needs.
 
-    Holm corrects over the P-1 comparisons of one dataset and encoder. A pooler without usable
-    runs there keeps its place in that family, so finishing it later changes no other verdict's
-    family.
+    Attributes:
+        labels, predictions: class numbers (n,), empty unless the status is ``ok``.
+        test_ids, tokens: digests of the test examples and of the tokenized dataset.
+        order: one digest of the training order per epoch.
+        budget: number of settings tried to tune this pooler; None where nothing was tuned.
+    """
+
+    dataset: str
+    encoder: str
+    pooler: str
+    seed: int
+    status: str
+    labels: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    test_ids: str = ""
+    tokens: str = ""
+    order: tuple[str, ...] = ()
+    budget: int | None = None
+    _scores: dict[str, Array] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        labels, predictions = self.labels.shape, self.predictions.shape
+        if labels != predictions or len(labels) != 1 or (self.status == "ok" and labels[0] < 2):
+            raise ValueError(
+                f"{self.pooler} seed {self.seed}: labels {labels} and predictions {predictions}, "
+                "expected (n,) for both, with 2 or more test examples"
+            )
+
+    @classmethod
+    def from_record(cls, record: RunRecord, budget: int | None = None) -> Self:
+        """The run of a record. Raises RecordError if its predictions cannot be read."""
+        names = record.run.model_dump(include={"dataset", "encoder", "pooler", "seed"})
+        digests, empty = record.digests, np.empty(0, np.int64)
+        return cls(
+            **names,
+            status=record.status,
+            labels=record.predictions.labels if record.ok else empty,
+            predictions=record.predictions.predictions if record.ok else empty,
+            test_ids=digests.test_ids,
+            tokens=digests.tokens,
+            order=tuple(digests.order),
+            budget=budget,
+        )
+
+    def scores(self, metric: str) -> Array:
+        """Per-example scores (n,) whose mean is the metric; computed once."""
+        if metric not in self._scores:
+            self._scores[metric] = SCORES[metric](self.labels, self.predictions)
+        return self._scores[metric]
+
+
+def compare_with_reference(runs: Iterable[ScoredRun], protocol: Protocol) -> list[Comparison]:
+    """Every other pooler against the reference, on each dataset and encoder.
+
+    Holm's correction is over the P-1 comparisons of one dataset and encoder. Poolers without usable
+    runs are counted, so finishing their runs later does not change this number.
     """
     runs = list(runs)
     others = sorted({r.pooler for r in runs} - {protocol.reference})
     return _compare(runs, [(other, protocol.reference) for other in others], protocol)
 
 
-def compare_all_pairs(runs: Iterable[Run], protocol: Protocol) -> list[Comparison]:
+def compare_all_pairs(runs: Iterable[ScoredRun], protocol: Protocol) -> list[Comparison]:
     """Each pair of poolers once, on each dataset and encoder; Holm over all P(P-1)/2 pairs."""
     runs = list(runs)
     return _compare(runs, list(combinations(sorted({r.pooler for r in runs}), 2)), protocol)
 
 
 def top_group(pairs: Sequence[Comparison]) -> tuple[str, ...]:
-    """Poolers that none beats after Holm, from all pairs on one dataset and encoder.
+    """Poolers that no other pooler beats, from all pairs on one dataset and encoder.
 
-    A pooler with no verdict against anyone is neither in nor out: it is left out here. Raises
-    ValueError for pairs of several datasets or encoders.
+    A pooler without any verdict is left out. Raises ValueError for pairs of several tasks.
     """
     if len({(c.dataset, c.encoder) for c in pairs}) > 1:
-        raise ValueError("the top group is of one dataset and encoder, got several")
+        raise ValueError("expected pairs of one dataset and encoder, got several")
     judged = [c for c in pairs if c.word is not Word.NONE]
     beaten = {c.second for c in judged if c.word.wins} | {c.first for c in judged if c.word.loses}
     return tuple(sorted({name for c in judged for name in (c.first, c.second)} - beaten))
 
 
-def _compare(runs: list[Run], pairs: list[tuple[str, str]], protocol: Protocol) -> list[Comparison]:
-    found = []
-    for dataset, encoder in sorted({(r.dataset, r.encoder) for r in runs}):
-        cell = [r for r in runs if (r.dataset, r.encoder) == (dataset, encoder)]
-        family = []
-        for first, second in pairs:
-            sides = {name: [r for r in cell if r.pooler == name] for name in (first, second)}
-            family.append(_paired(dataset, encoder, sides, len(pairs), protocol))
-        found += _judged(family, protocol)
+def pairing_errors(sides: Mapping[str, Sequence[ScoredRun]]) -> Iterator[str]:
+    """Why the runs of two poolers (name -> runs) on one task cannot be paired.
+
+    The first reason is the one to show: a check assumes that those before it passed.
+    """
+    unfinished = []
+    for pooler, runs in sides.items():
+        repeated = [seed for seed, count in Counter(r.seed for r in runs).items() if count > 1]
+        if not runs:
+            unfinished.append(f"missing: {pooler} has no run")
+        if repeated:
+            unfinished.append(f"several runs of {pooler} at {_listed(repeated)}: select one each")
+        for status in sorted({r.status for r in runs} - {"ok"}):
+            seeds = {r.seed for r in runs if r.status == status}
+            unfinished.append(f"{status}: {pooler} {_listed(seeds)}")
+    if unfinished:
+        yield "; ".join(unfinished)
+    by_seed = {pooler: {r.seed: r for r in runs} for pooler, runs in sides.items()}
+    first, second = by_seed.values()
+    only = {pooler: of.keys() - (first.keys() & second.keys()) for pooler, of in by_seed.items()}
+    if any(only.values()):
+        listed = (f"{_listed(seeds)} only for {pooler}" for pooler, seeds in only.items() if seeds)
+        yield f"unequal seeds: {', '.join(listed)}"
+    everything = [*first.values(), *second.values()]
+    for what, attribute in (("test example", "test_ids"), ("tokenization", "tokens")):
+        digests = {getattr(r, attribute) for r in everything}
+        if "" in digests:
+            yield f"no {what} digest was recorded"
+        if len(digests) > 1:
+            yield f"{what} digests differ"
+    if any(not np.array_equal(r.labels, everything[0].labels) for r in everything):
+        yield "test labels differ"
+    for seed in sorted(first):
+        # Early stopping may end two runs at different epochs: only epochs of both are compared.
+        pairs = list(zip(first[seed].order, second[seed].order, strict=False))
+        if not pairs:
+            yield f"no order digest was recorded at seed {seed}"
+        if any(a != b for a, b in pairs):
+            yield f"order digests differ at seed {seed}"
+    # Untuned is one setting tried.
+    budgets = {pooler: {r.budget or 1 for r in runs} for pooler, runs in sides.items()}
+    if len(set.union(*budgets.values())) > 1:
+        tried = (f"{pooler} {'/'.join(map(str, sorted(b)))}" for pooler, b in budgets.items())
+        yield f"unequal tuning budget, settings tried: {', '.join(tried)}"
+
+
+def _compare(
+    runs: list[ScoredRun], pairs: list[tuple[str, str]], protocol: Protocol
+) -> list[Comparison]:
+    found: list[Comparison] = []
+    for task in sorted({(r.dataset, r.encoder) for r in runs}):
+        of_task = sorted((r for r in runs if (r.dataset, r.encoder) == task), key=lambda r: r.seed)
+        sides = [{name: [r for r in of_task if r.pooler == name] for name in p} for p in pairs]
+        family = [_describe(task, both, len(pairs), protocol) for both in sides]
+        estimates = [crossed(c.differences) if c.why is None else None for c in family]
+        # A comparison without a test counts as p = 1.
+        p = np.array([1.0 if e is None else guarded_p(e) for e in estimates])
+        found += [
+            c if e is None else _judge(c, e, float(raw), float(adjusted))
+            for c, e, raw, adjusted in zip(family, estimates, p, holm(p), strict=True)
+        ]
     return found
 
 
-def _paired(
-    dataset: str, encoder: str, sides: dict[str, list[Run]], family: int, protocol: Protocol
+def _describe(
+    task: tuple[str, str], sides: Mapping[str, list[ScoredRun]], family: int, protocol: Protocol
 ) -> Comparison:
     """The comparison before any test: its differences, or why there are none."""
-    first, second = sides
-    level, _ = look_level(0, protocol.looks, protocol.alpha)
-    blank = Comparison(
-        first=first,
-        second=second,
-        dataset=dataset,
-        encoder=encoder,
-        metric=protocol.metric,
-        margin=protocol.margin,
-        level=level,
-        power=protocol.power,
-        family=family,
-        looks=protocol.looks,
-    )
-    why = objection(sides, protocol)
+    (first, second), (dataset, encoder) = sides, task
+    chosen = protocol.model_dump(include={"metric", "margin", "power"})
+    chosen |= {"family": family, "looks": tuple(protocol.looks)}
+    level = protocol.alpha / len(protocol.looks)  # Bonferroni over the looks
+    blank = Comparison(first, second, dataset, encoder, level=level, **chosen)
+    why = next(pairing_errors(sides), None)
     if why is not None:
         return replace(blank, why=why)
-    d = differences(sides[first], sides[second], protocol.metric)  # (S, n)
+    pairs = zip(sides[first], sides[second], strict=True)
+    d = np.stack([a.scores(blank.metric) - b.scores(blank.metric) for a, b in pairs])  # (S, n)
     if len(d) == 1:
         why = "single seed, no inference"
-    elif len(d) < protocol.fewest_seeds:
-        why = f"descriptive only, {len(d)} of the {protocol.fewest_seeds} seeds a test needs"
+    elif len(d) < FEWEST_SEEDS:
+        why = f"descriptive only, {len(d)} of the {FEWEST_SEEDS} seeds a test needs"
     return replace(
         blank,
         why=why,
-        seeds=tuple(sorted(r.seed for r in sides[first])),
+        seeds=tuple(r.seed for r in sides[first]),
         examples=d.shape[1],
         delta=float(100 * d.mean()),
         differences=d,
     )
 
 
-def _judged(family: list[Comparison], protocol: Protocol) -> list[Comparison]:
-    """The comparisons of one family with their verdicts; those without one count as p = 1."""
-    estimates = [crossed(c.differences) if c.why is None else None for c in family]
-    p = np.array([1.0 if e is None else guarded_p(e) for e in estimates])
-    return [
-        c if e is None else _verdict(c, e, raw, adjusted, protocol)
-        for c, e, raw, adjusted in zip(family, estimates, p, holm(p), strict=True)
-    ]
-
-
-def _verdict(
-    c: Comparison, estimate: Crossed, p: float, p_holm: float, protocol: Protocol
-) -> Comparison:
-    level, planned = look_level(estimate.seeds, protocol.looks, protocol.alpha)
-    margin = protocol.margin / 100
-    # A pair is sure of this level in its family, whatever the other pairs turn out to be.
+def _judge(c: Comparison, estimate: Crossed, p: float, p_holm: float) -> Comparison:
+    delta, margin, level, seeds = float(estimate.delta), c.margin / 100, c.level, len(c.seeds)
+    # Power at this level holds whatever the results of the other pairs in the family.
     sure = level / c.family
-    parts = components(
-        estimate.ms_seed, estimate.ms_example, estimate.ms_error, estimate.seeds, estimate.examples
-    )
-    floor = float(smallest_effect(parts, estimate.examples, sure, protocol.power))
-    delta = float(estimate.delta)
-    interval = _around(delta, float(guarded_half_width(estimate, level)))
-    narrow = _around(delta, float(guarded_half_width(estimate, 2 * level)))
-    word = decide(delta, interval, narrow, p_holm, level, margin, floor)
+    floor = float(smallest_effect(estimate, sure, c.power))
+    half, narrow = (float(guarded_half_width(estimate, a)) for a in (level, 2 * level))
+    word = decide(delta, half, narrow, p_holm, level, margin, floor)
     more_seeds, examples = None, None
-    if word is Word.NOT_ENOUGH:
-        about, low, high = seeds_range(estimate, margin, sure, protocol.power)
-        more_seeds = (about - estimate.seeds, low - estimate.seeds, high - estimate.seeds)
-    if word is Word.TOO_SMALL:
-        examples = int(examples_needed(parts, margin, sure, protocol.power))
+    if word is Word.NEEDS_SEEDS:
+        about, low, high = seeds_range(estimate, margin, sure, c.power)
+        more_seeds = (about - seeds, low - seeds, high - seeds)
+    if word is Word.NEEDS_EXAMPLES:
+        examples = int(examples_needed(estimate, margin, sure, c.power))
     return replace(
         c,
         delta=100 * delta,
-        interval=(100 * interval[0], 100 * interval[1]),
-        narrow_interval=(100 * narrow[0], 100 * narrow[1]),
-        p=float(p),
-        p_holm=float(p_holm),
+        interval=(100 * (delta - half), 100 * (delta + half)),
+        narrow_interval=(100 * (delta - narrow), 100 * (delta + narrow)),
+        p=p,
+        p_holm=p_holm,
         word=word,
-        exploratory=not planned,
+        exploratory=seeds not in c.looks,
         more_seeds=more_seeds,
         examples_needed=examples,
     )
 
 
-def _around(middle: float, half: float) -> tuple[float, float]:
-    return middle - half, middle + half
+def _listed(seeds: Collection[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, sorted(seeds)))}"

@@ -1,41 +1,63 @@
 """Paired differences of scores over seeds and examples: estimate, p, interval, corrections.
 
-**S** paired seeds, **n** test examples. Leading axes (``...``) are many comparisons at once.
-Nothing here knows about records or poolers; units are those of the scores (1.0, not 100 points).
+**S** paired seeds, **n** test examples; leading axes (``...``) are independent comparisons.
+Units are those of the scores: 1.0, not 100 points.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-Array = NDArray[np.float64]
+from poolbench.stats.scores import Array
+
 Values = Array | float | int  # one per comparison: an array (...), or a number for a single one
+ALPHA = 0.05  # of the interval of a mean over seeds
 
 
 @dataclass(frozen=True, eq=False)
 class Crossed:
-    """Mean difference with its variance when seeds and examples are both samples.
+    """Mean difference and mean squares of a crossed layout: seeds and examples are both samples.
 
-    Every array has the leading shape (...) of the differences it came from.
+    Arrays have the leading shape (...) of the differences.
     """
 
     delta: Values
     ms_seed: Values
     ms_example: Values
     ms_error: Values
-    variance: Values
-    dof: Values
-    seeds: int
+    seeds: Values
     examples: int
 
-    @property
-    def seed_variance(self) -> Values:
-        """Variance of the mean when only the seeds are a sample, as in a paired t over seeds."""
-        return self.ms_seed / (self.seeds * self.examples)
+    @cached_property
+    def guards(self) -> tuple[tuple[Values, Values], ...]:
+        """Variance of ``delta`` and degrees of freedom of three t-tests that must all reject.
+
+        1. Over seeds and examples; degrees of freedom by Satterthwaite (1946), in [1, n-1].
+        2. Over seeds alone: the paired t-test over seed means.
+        3. Over the residual. It is needed where each seed is right on different examples: all seed
+           means and all example means are equal then, and only the residual shows the spread.
+        """
+        s, n = self.seeds, self.examples
+        both = self.ms_seed + self.ms_example - self.ms_error
+        # The error mean square may be large by chance: never below seeds or examples alone.
+        pooled = np.maximum(np.maximum(both, self.ms_seed), self.ms_example)
+        spread = (
+            self.ms_seed**2 / (s - 1)
+            + self.ms_example**2 / (n - 1)
+            + self.ms_error**2 / ((s - 1) * (n - 1))
+        )
+        # Without any spread the variance is 0 and the degrees of freedom have no effect.
+        dof = np.divide(pooled**2, spread, out=np.ones_like(spread), where=np.greater(spread, 0))
+        return (
+            (pooled / (s * n), np.clip(dof, 1, n - 1)),
+            (self.ms_seed / (s * n), s - 1),
+            (self.ms_error / (s * n), n - 1),
+        )
 
 
 def crossed(differences: NDArray[Any]) -> Crossed:
@@ -54,33 +76,17 @@ def crossed(differences: NDArray[Any]) -> Crossed:
     seed_effect = by_seed - delta[..., None]
     example_effect = by_example - delta[..., None]
     residual = d - by_seed[..., None] - example_effect[..., None, :]
-    ms_seed = examples * np.square(seed_effect).sum(axis=-1) / (seeds - 1)
-    ms_example = seeds * np.square(example_effect).sum(axis=-1) / (examples - 1)
-    ms_error = np.square(residual).sum(axis=(-1, -2)) / ((seeds - 1) * (examples - 1))
-    variance, dof = variance_of_mean(ms_seed, ms_example, ms_error, seeds, examples)
-    return Crossed(delta, ms_seed, ms_example, ms_error, variance, dof, seeds, examples)
-
-
-def variance_of_mean(
-    ms_seed: Values, ms_example: Values, ms_error: Values, seeds: Values, examples: int
-) -> tuple[Values, Values]:
-    """Variance of the mean difference and its degrees of freedom, both (...).
-
-    Satterthwaite (1946), clipped to [1, n-1]. The maximum keeps the variance from falling under
-    that of seeds alone or examples alone when the error mean square is large by chance.
-    """
-    pooled = np.maximum(np.maximum(ms_seed + ms_example - ms_error, ms_seed), ms_example)
-    spread = (
-        ms_seed**2 / (seeds - 1)
-        + ms_example**2 / (examples - 1)
-        + ms_error**2 / ((seeds - 1) * (examples - 1))
+    return Crossed(
+        delta,
+        ms_seed=examples * np.square(seed_effect).sum(axis=-1) / (seeds - 1),
+        ms_example=seeds * np.square(example_effect).sum(axis=-1) / (examples - 1),
+        ms_error=np.square(residual).sum(axis=(-1, -2)) / ((seeds - 1) * (examples - 1)),
+        seeds=seeds,
+        examples=examples,
     )
-    # No spread at all: any value serves, since nothing divides by the variance then.
-    dof = np.divide(pooled**2, spread, out=np.ones_like(spread), where=np.greater(spread, 0))
-    return pooled / (seeds * examples), np.clip(dof, 1, examples - 1)
 
 
-def two_sided_p(delta: Values, variance: Values, dof: Values) -> Values:
+def two_sided_p(delta: Values, variance: Values, dof: Values) -> Array:
     """Two-sided p of a t statistic; without variance, 1 for no difference and 0 otherwise."""
     size = np.abs(delta)
     t = np.where(size > 0, np.inf, 0.0)
@@ -88,27 +94,16 @@ def two_sided_p(delta: Values, variance: Values, dof: Values) -> Values:
     return np.asarray(2 * stats.t.sf(t, dof), dtype=np.float64)
 
 
-def guarded_p(estimate: Crossed) -> Values:
-    """The larger p of the crossed test and of the paired t over seed means, (...)."""
-    both = two_sided_p(estimate.delta, estimate.variance, estimate.dof)
-    seeds_alone = two_sided_p(estimate.delta, estimate.seed_variance, estimate.seeds - 1)
-    return np.maximum(both, seeds_alone)
+def guarded_p(estimate: Crossed) -> Array:
+    """The largest p (...) of the guards."""
+    p = np.stack([two_sided_p(estimate.delta, *guard) for guard in estimate.guards])
+    return np.asarray(p.max(axis=0), dtype=np.float64)
 
 
-def guarded_half_width(estimate: Crossed, alpha: float) -> Values:
-    """Half width (...) of the guarded 1 - alpha interval: the wider of the two tests' intervals."""
-    both = stats.t.isf(alpha / 2, estimate.dof) * np.sqrt(estimate.variance)
-    seeds_alone = stats.t.isf(alpha / 2, estimate.seeds - 1) * np.sqrt(estimate.seed_variance)
-    return np.asarray(np.maximum(both, seeds_alone), dtype=np.float64)
-
-
-def equivalent(estimate: Crossed, margin: float, alpha: float) -> NDArray[np.bool_]:
-    """True where the difference is shown to lie inside the margin, (...).
-
-    Two one-sided tests at alpha (Schuirmann 1987), read off the guarded 1 - 2 alpha interval.
-    """
-    inside = np.abs(estimate.delta) + guarded_half_width(estimate, 2 * alpha) < margin
-    return np.asarray(inside, dtype=np.bool_)
+def guarded_half_width(estimate: Crossed, alpha: float) -> Array:
+    """Half width (...) of the widest 1 - alpha interval of the guards."""
+    halves = [stats.t.isf(alpha / 2, dof) * np.sqrt(v) for v, dof in estimate.guards]
+    return np.asarray(np.stack(halves).max(axis=0), dtype=np.float64)
 
 
 def holm(p: Array) -> Array:
@@ -121,38 +116,28 @@ def holm(p: Array) -> Array:
     return adjusted
 
 
-def look_level(seeds: int, looks: Sequence[int], alpha: float) -> tuple[float, bool]:
-    """Level of one look, and whether testing at this many seeds was planned.
+@dataclass(frozen=True)
+class Mean:
+    """A mean over seeds and its interval over seeds and test examples, both in percent.
 
-    Each planned look spends alpha / number of looks (Bonferroni), so testing at all of them stays
-    under alpha however they depend on each other.
+    ``interval`` is None for a single seed and for seeds with different test sets.
     """
-    return alpha / max(len(looks), 1), seeds in looks
+
+    value: float
+    interval: tuple[float, float] | None
 
 
-def partial_conjunction(p: Array, alpha: float) -> int:
-    """The k of "the effect holds in at least k of these M results", 0..M.
+def mean_over_seeds(recorded: Sequence[float | None], scores: Sequence[Array]) -> Mean:
+    """The mean of one or more runs of one configuration.
 
-    ``p`` (M,) may depend on one another: Bonferroni form of Dror, Baumer, Bogomolov and Reichart
-    (TACL 2017), where the p of "at least k" is (M - k + 1) times the k-th smallest.
+    Args:
+        recorded: the metric of each run in its record, between 0 and 1; None to use its scores.
+        scores: per-example scores of each run, (n,).
     """
-    ordered = np.sort(p)
-    steps = len(ordered) - np.arange(len(ordered))
-    return int(np.sum(np.maximum.accumulate(ordered * steps) <= alpha))
-
-
-def sign_flip_p(differences: Array, draws: int = 100_000) -> float:
-    """Two-sided p of the mean (M,) under random signs: exact up to M = 16, else sampled.
-
-    One value per dataset, each symmetric around zero if there is nothing to find (Fisher 1935).
-    The smallest exact p is 2 / 2**M.
-    """
-    m = len(differences)
-    exact = m <= 16
-    if exact:
-        signs = 1.0 - 2.0 * ((np.arange(2**m)[:, None] >> np.arange(m)) & 1)
-    else:
-        signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(draws, m))
-    # The tolerance keeps the observed signs among those "at least as large" despite rounding.
-    hits = np.abs(signs @ differences) >= np.abs(differences.sum()) * (1 - 1e-12)
-    return float(hits.mean()) if exact else float((hits.sum() + 1) / (draws + 1))
+    shares = [s.mean() if r is None else r for r, s in zip(recorded, scores, strict=True)]
+    value = 100 * float(np.mean(shares))
+    sizes = {len(s) for s in scores}
+    if len(scores) < 2 or len(sizes) > 1 or min(sizes) < 2:
+        return Mean(value, None)
+    half = 100 * float(guarded_half_width(crossed(np.stack(scores)), ALPHA))
+    return Mean(value, (max(value - half, 0.0), min(value + half, 100.0)))

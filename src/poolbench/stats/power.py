@@ -1,63 +1,43 @@
-"""How many seeds, or how many test examples, it takes to find a difference of a given size.
+"""Seeds and test examples needed to detect a difference of a given size.
 
-Units are those of the scores. **B** bootstrap draws.
+The variances come from the estimate of a study, or of a pilot study. Units are those of the scores;
+``...`` are independent comparisons, **B** bootstrap draws.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
 
-from poolbench.stats.paired_test import Array, Crossed, Values, variance_of_mean
+from poolbench.stats.paired_test import Crossed, Values
+from poolbench.stats.scores import Array
 
-MOST_SEEDS = 1000  # beyond this, "more seeds" is no advice
-
-
-@dataclass(frozen=True, eq=False)
-class Components:
-    """Variances of one paired difference: of a seed, of an example, of what is left, each (...)."""
-
-    seed: Values
-    example: Values
-    error: Values
+MOST_SEEDS = 1000  # more seeds than this are not advised
 
 
-def components(
-    ms_seed: Values, ms_example: Values, ms_error: Values, seeds: int, examples: int
-) -> Components:
-    """Variance components from the mean squares, negative estimates set to 0."""
-    return Components(
-        seed=np.maximum(ms_seed - ms_error, 0) / examples,
-        example=np.maximum(ms_example - ms_error, 0) / seeds,
-        error=ms_error,
-    )
+def predicted_power(estimate: Crossed, seeds: Values, effect: float, alpha: float) -> Array:
+    """Probability (...) that a study with so many seeds finds ``effect`` with the right sign.
 
-
-def predicted_power(
-    parts: Components, seeds: Values, examples: int, effect: float, alpha: float
-) -> Values:
-    """Chance (...) that the guarded test finds ``effect`` with its right sign at level alpha.
-
-    Both tests of the guard must reject, so the smaller power of the two is taken.
+    All guards must reject, so the smallest power counts. The residual guard is left out: its
+    expected variance is never above that of the others.
     """
-    ms_seed = examples * parts.seed + parts.error
-    ms_example = seeds * parts.example + parts.error
-    variance, dof = variance_of_mean(ms_seed, ms_example, parts.error, seeds, examples)
-    both = _t_power(effect, variance, dof, alpha)
-    seeds_alone = _t_power(effect, ms_seed / (seeds * examples), seeds - 1, alpha)
-    return np.minimum(both, seeds_alone)
+    expected = replace(
+        estimate,
+        ms_seed=np.maximum(estimate.ms_seed, estimate.ms_error),
+        ms_example=seeds * _example_variance(estimate) + estimate.ms_error,
+        seeds=seeds,
+    )
+    return np.minimum(*(_t_power(effect, *guard, alpha) for guard in expected.guards[:2]))
 
 
-def seeds_needed(
-    parts: Components, examples: int, effect: float, alpha: float, power: float = 0.8
-) -> Array:
+def seeds_needed(estimate: Crossed, effect: float, alpha: float, power: float = 0.8) -> Array:
     """Smallest number of seeds (...) that reaches ``power``; inf where MOST_SEEDS do not."""
-    low = np.full(np.shape(parts.error), 1.0)  # never enough: one seed has no variance
-    high = np.full(np.shape(parts.error), float(MOST_SEEDS))
-    reached = predicted_power(parts, high, examples, effect, alpha) >= power
+    low = np.full(np.shape(estimate.ms_error), 1.0)  # never enough: one seed has no variance
+    high = np.full(np.shape(estimate.ms_error), float(MOST_SEEDS))
+    reached = predicted_power(estimate, high, effect, alpha) >= power
     while np.any(high - low > 1):
         middle = np.maximum(np.floor((low + high) / 2), 2)
-        enough = predicted_power(parts, middle, examples, effect, alpha) >= power
+        enough = predicted_power(estimate, middle, effect, alpha) >= power
         high = np.where(enough, middle, high)
         low = np.where(enough, low, middle)
     return np.where(reached, high, np.inf)
@@ -66,51 +46,53 @@ def seeds_needed(
 def seeds_range(
     estimate: Crossed, effect: float, alpha: float, power: float = 0.8, draws: int = 200
 ) -> tuple[float, float, float]:
-    """Seeds needed: from the estimate, and the 10 and 90 % points of a parametric bootstrap.
+    """Seeds needed for one comparison: estimate, 10 % and 90 % quantile of a bootstrap.
 
-    The mean squares of one comparison (no leading axes) are redrawn as scaled chi-squares, which
-    is what a few seeds leave uncertain. The draws are fixed: the same data, the same answer.
+    The parametric bootstrap redraws the mean squares as scaled chi-squares, which is the
+    uncertainty that few seeds leave. Its random numbers are fixed: same data, same answer.
     """
-    s, n = estimate.seeds, estimate.examples
+    s, n = int(estimate.seeds), estimate.examples
     rng = np.random.default_rng(0)
 
     def redraw(ms: Values, dof: int) -> Array:
         return np.append(ms, ms * rng.chisquare(dof, size=draws) / dof)  # (1 + B,)
 
-    parts = components(
-        redraw(estimate.ms_seed, s - 1),
-        redraw(estimate.ms_example, n - 1),
-        redraw(estimate.ms_error, (s - 1) * (n - 1)),
-        s,
-        n,
+    redrawn = replace(
+        estimate,
+        ms_seed=redraw(estimate.ms_seed, s - 1),
+        ms_example=redraw(estimate.ms_example, n - 1),
+        ms_error=redraw(estimate.ms_error, (s - 1) * (n - 1)),
     )
-    needed = seeds_needed(parts, n, effect, alpha, power)  # (1 + B,)
+    needed = seeds_needed(redrawn, effect, alpha, power)  # (1 + B,)
     low, high = np.quantile(needed[1:], [0.1, 0.9], method="inverted_cdf")
     return float(needed[0]), float(low), float(high)
 
 
-def smallest_effect(parts: Components, examples: int, alpha: float, power: float = 0.8) -> Values:
-    """Difference found with ``power`` by endlessly many seeds on this test set (the floor), (...).
+def smallest_effect(estimate: Crossed, alpha: float, power: float = 0.8) -> Array:
+    """Smallest difference (...) that infinitely many seeds detect on this test set.
 
-    2.8 sqrt(example variance / n) at alpha = .05 and 80 %.
+    2.8 sqrt(example variance / n) at alpha = .05 and power = .8.
     """
-    return np.asarray(_reach(alpha, power) * np.sqrt(parts.example / examples), dtype=np.float64)
+    quantiles = stats.norm.isf(alpha / 2) + stats.norm.ppf(power)
+    return np.asarray(quantiles * np.sqrt(_example_variance(estimate) / estimate.examples))
 
 
-def examples_needed(parts: Components, effect: float, alpha: float, power: float = 0.8) -> Values:
-    """Test examples (...) for which the floor comes down to ``effect``."""
-    return np.asarray(np.ceil(parts.example * (_reach(alpha, power) / effect) ** 2))
+def examples_needed(estimate: Crossed, effect: float, alpha: float, power: float = 0.8) -> Array:
+    """Test examples (...) with which infinitely many seeds detect ``effect``."""
+    ratio = smallest_effect(estimate, alpha, power) / effect
+    return np.asarray(np.ceil(estimate.examples * ratio**2))
 
 
-def _reach(alpha: float, power: float) -> float:
-    return float(stats.norm.isf(alpha / 2) + stats.norm.ppf(power))
+def _example_variance(estimate: Crossed) -> Values:
+    """Variance component of the examples; a negative estimate is set to 0."""
+    return np.maximum(estimate.ms_example - estimate.ms_error, 0) / estimate.seeds
 
 
-def _t_power(effect: float, variance: Values, dof: Values, alpha: float) -> Values:
+def _t_power(effect: float, variance: Values, dof: Values, alpha: float) -> Array:
     critical = stats.t.isf(alpha / 2, dof)
     shift = np.full(np.shape(variance), np.inf)
     np.divide(effect, np.sqrt(variance), out=shift, where=np.greater(variance, 0))
-    # Far out the power is 1; the noncentral t is not asked to work with infinities there.
+    # The power is 1 there, and the noncentral t distribution fails for huge arguments.
     far = shift > 1e6
     found = stats.nct.sf(critical, dof, np.where(far, 0.0, shift))
     return np.asarray(np.where(far, 1.0, found), dtype=np.float64)

@@ -1,8 +1,9 @@
 """Per-example scores whose mean over the test set is the metric.
 
-**n** test examples, **C** classes; leading axes of the predictions (``...``) are runs.
+**n** test examples, **C** classes, **R** runs; predictions may have leading axes (``...``).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,17 @@ Array = NDArray[np.float64]
 
 
 def accuracy_scores(labels: NDArray[Any], predictions: NDArray[Any]) -> Array:
-    """1.0 where the prediction is right, 0.0 elsewhere: labels (n,), predictions (..., n)."""
+    """1.0 where the prediction is right, else 0.0: labels (n,), predictions (..., n)."""
     return np.asarray(np.asarray(predictions) == np.asarray(labels), dtype=np.float64)
 
 
 def macro_f1_scores(labels: NDArray[Any], predictions: NDArray[Any]) -> Array:
-    """Jackknife pseudo-values of macro-F1, (..., n): n F - (n-1) F without this example.
+    """Jackknife pseudo-values of macro-F1 (Efron and Stein 1981), shape (..., n).
 
-    Macro-F1 is the mean over the classes that occur in ``labels`` (a class without any count
-    scores 0), so the classes averaged are the same for every pooler and for every left-out
-    example. Leaving one example out takes one count from one confusion cell, so each of the C*C
-    cells is worked out once (Efron and Stein 1981 for the pseudo-values).
+    The pseudo-value of an example is n F - (n-1) F(without it). Macro-F1 is the mean over the
+    classes that occur in ``labels``, so all poolers and all left-out examples average the same
+    classes. Leaving an example out removes one count from one of the C * C cells of the confusion
+    matrix, so F is computed once per cell and not once per example.
 
     Example:
         >>> macro_f1_scores(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]))
@@ -41,23 +42,26 @@ def macro_f1_scores(labels: NDArray[Any], predictions: NDArray[Any]) -> Array:
     return np.asarray(n * whole[:, None] - (n - 1) * left_out, dtype=np.float64).reshape(p.shape)
 
 
+SCORES: dict[str, Callable[..., Array]] = {"accuracy": accuracy_scores, "f1_macro": macro_f1_scores}
+
+
 def _macro_f1_without_one(confusion: NDArray[np.int64]) -> tuple[Array, Array]:
     """Macro-F1 (R,), and macro-F1 with one count less in each cell (R, C, C)."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)  # (R, C)
     total = confusion.sum(-1) + confusion.sum(-2)  # (R, C): true plus predicted
-    counted = confusion.sum(-1) > 0  # (R, C): classes that occur in the labels
-    share = counted / counted.sum(-1, keepdims=True)  # (R, C)
+    occurs = confusion.sum(-1) > 0  # (R, C): classes that occur in the labels
+    weight = occurs / occurs.sum(-1, keepdims=True)  # (R, C)
     f1 = _ratio(2 * hits, total)
-    whole = (share * f1).sum(-1)
-    missed = share * (_ratio(2 * hits, total - 1) - f1)  # (R, C): one error less of this class
-    without = whole[:, None, None] + missed[:, :, None] + missed[:, None, :]
-    right = share * (_ratio(2 * (hits - 1), total - 2) - f1)  # (R, C): one hit less
+    whole = (weight * f1).sum(-1)
+    one_error_less = weight * (_ratio(2 * hits, total - 1) - f1)  # (R, C)
+    one_hit_less = weight * (_ratio(2 * (hits - 1), total - 2) - f1)  # (R, C)
+    without = whole[:, None, None] + one_error_less[:, :, None] + one_error_less[:, None, :]
     diagonal = np.arange(confusion.shape[-1])
-    without[:, diagonal, diagonal] = whole[:, None] + right
+    without[:, diagonal, diagonal] = whole[:, None] + one_hit_less
     return whole, without
 
 
 def _ratio(top: NDArray[np.int64], bottom: NDArray[np.int64]) -> Array:
-    """top / bottom, and 0 where there is nothing to count."""
+    """top / bottom, and 0 where bottom is not positive."""
     out = np.zeros(np.shape(bottom))
     return np.divide(top, bottom, out=out, where=np.asarray(bottom) > 0)

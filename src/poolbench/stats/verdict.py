@@ -5,15 +5,15 @@ from enum import StrEnum
 from math import inf
 
 import numpy as np
-from numpy.typing import NDArray
 
 from poolbench.stats.power import MOST_SEEDS
+from poolbench.stats.scores import Array
 
 METRIC_NAMES = {"accuracy": "accuracy", "f1_macro": "macro-F1"}
 
 
 class Word(StrEnum):
-    """The verdict on one pair: exactly one word holds for any numbers."""
+    """The verdict on one pair: exactly one word applies to any numbers."""
 
     BETTER = "better"
     BETTER_UNCERTAIN = "better, size uncertain"
@@ -22,37 +22,37 @@ class Word(StrEnum):
     WORSE_UNCERTAIN = "worse, size uncertain"
     WORSE_NEGLIGIBLE = "worse but negligible"
     TIED = "tied within the margin"
-    NOT_ENOUGH = "not enough evidence"
-    TOO_SMALL = "test set too small"
+    NEEDS_SEEDS = "inconclusive: needs more seeds"
+    NEEDS_EXAMPLES = "inconclusive: needs more test examples"
     NONE = "no verdict"
 
     @property
     def wins(self) -> bool:
-        """The first pooler is better after Holm, however little."""
-        return self in (Word.BETTER, Word.BETTER_UNCERTAIN, Word.BETTER_NEGLIGIBLE)
+        """Whether the first pooler is better after Holm's correction, by any amount."""
+        return self in _BETTER
 
     @property
     def loses(self) -> bool:
-        """The first pooler is worse after Holm, however little."""
-        return self in (Word.WORSE, Word.WORSE_UNCERTAIN, Word.WORSE_NEGLIGIBLE)
+        """Whether the first pooler is worse after Holm's correction, by any amount."""
+        return self in _WORSE
 
 
-_WORSE_OF = {
-    Word.BETTER: Word.WORSE,
-    Word.BETTER_UNCERTAIN: Word.WORSE_UNCERTAIN,
-    Word.BETTER_NEGLIGIBLE: Word.WORSE_NEGLIGIBLE,
-}
-_MIRRORED = _WORSE_OF | {worse: better for better, worse in _WORSE_OF.items()}
+_BETTER = (Word.BETTER, Word.BETTER_UNCERTAIN, Word.BETTER_NEGLIGIBLE)
+_WORSE = (Word.WORSE, Word.WORSE_UNCERTAIN, Word.WORSE_NEGLIGIBLE)
+_VERBS = dict.fromkeys(_BETTER, "beats") | dict.fromkeys(_WORSE, "loses to")
+_VERBS[Word.TIED] = "ties with"
+_MIRRORED = dict(zip(_BETTER + _WORSE, _WORSE + _BETTER, strict=True))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One pooler against another on one dataset and encoder.
+    """One pooler compared with another on one dataset and encoder.
 
     Differences, intervals and the margin are in points, first minus second. Without a verdict
-    ``why`` says the reason and the fields that were not worked out are None. ``interval`` has
-    confidence ``1 - level``, ``narrow_interval`` (for the tie) ``1 - 2 * level``; both are for this
-    pair alone, while ``p_holm`` is corrected for all ``family`` comparisons.
+    ``why`` is the reason, and values that were not computed are None. ``interval`` has confidence
+    1 - ``level``, ``narrow_interval`` (for the tie) 1 - 2 ``level``; both are for this pair alone,
+    while ``p_holm`` is corrected for all ``family`` comparisons. ``more_seeds`` is the estimate
+    and its 10 % and 90 % quantiles, inf beyond the advised maximum.
     """
 
     first: str
@@ -75,10 +75,10 @@ class Comparison:
     p_holm: float | None = None
     word: Word = Word.NONE
     exploratory: bool = False
-    more_seeds: tuple[float, float, float] | None = None  # about, 10 %, 90 %; inf beyond advice
+    more_seeds: tuple[float, float, float] | None = None
     examples_needed: int | None = None
-    differences: NDArray[np.float64] = field(  # (S, n), in units of the score
-        default_factory=lambda: np.empty((0, 0)), repr=False, compare=False
+    differences: Array = field(  # (S, n), in units of the score
+        default_factory=lambda: np.empty((0, 1)), repr=False, compare=False
     )
 
     @property
@@ -87,12 +87,46 @@ class Comparison:
         return tuple(float(100 * d) for d in self.differences.mean(axis=1))
 
     @property
+    def verdict(self) -> str:
+        """The word, with the number of seeds or examples where more are needed."""
+        if self.word is Word.NEEDS_EXAMPLES and self.examples_needed is not None:
+            return f"inconclusive: needs about {self.examples_needed:,} test examples"
+        if self.word is not Word.NEEDS_SEEDS or self.more_seeds is None:
+            return str(self.word)
+        about = self.more_seeds[0]
+        if about <= 0:
+            return "inconclusive: probably smaller than the margin"
+        if about == inf:
+            return f"inconclusive: needs more than {MOST_SEEDS:,} seeds"
+        return f"inconclusive: needs about {plural(round(about), 'more seed')}"
+
+    @property
+    def look(self) -> int:
+        """Number of the planned look that this is, from 1; 0 if it is exploratory."""
+        return 0 if self.exploratory else self.looks.index(len(self.seeds)) + 1
+
+    @property
     def sentence(self) -> str:
-        """The verdict in words, ready for a report."""
-        return sentence(self)
+        """The claim, its numbers, and how large the difference is."""
+        verb = _VERBS.get(self.word, "vs")
+        claim = f"{self.first} {verb} {self.second} on {self.dataset} × {self.encoder}:"
+        if self.delta is None:
+            return f"{claim} no verdict ({self.why})."
+        size = f"{plural(len(self.seeds), 'paired seed')}, {plural(self.examples, 'example')}"
+        if self.interval is None:
+            difference = f"{format_points(self.delta)} points {METRIC_NAMES[self.metric]}"
+            return f"{claim} no verdict ({self.why}); {difference} ({size})."
+        looks = ", ".join(map(str, self.looks))
+        prefix = f"Exploratory, looks were planned at {looks} seeds: " if self.exploratory else ""
+        test = f"{size}; {format_test(self.p_holm, self.family)}"
+        if len(self.looks) > 1:
+            look = "at" if self.exploratory else f"look {self.look} of {len(self.looks)} at"
+            test += f", {look} level {_decimal(self.level)}"
+        estimate = format_estimate(self.delta, self.metric, self.level, self.interval, test)
+        return f"{prefix}{claim} {estimate}. {_conclusion(self)}"
 
     def swapped(self) -> "Comparison":
-        """The same comparison read from the other side."""
+        """The same comparison with the poolers exchanged."""
         return replace(
             self,
             first=self.second,
@@ -106,124 +140,85 @@ class Comparison:
 
 
 def decide(
-    delta: float,
-    interval: tuple[float, float],
-    narrow_interval: tuple[float, float],
-    p: float,
-    level: float,
-    margin: float,
-    floor: float,
+    delta: float, half: float, narrow: float, p: float, level: float, margin: float, floor: float
 ) -> Word:
     """The word for one difference; all but ``p`` and ``level`` in the same units.
 
-    ``floor`` is the smallest difference that endless seeds would find on this test set.
+    ``half`` and ``narrow`` are half widths of the intervals for the size and for the tie (two
+    one-sided tests, Schuirmann 1987); ``floor`` is the smallest difference that infinitely many
+    seeds detect on this test set.
     """
-    inside = -margin < narrow_interval[0] and narrow_interval[1] < margin
-    if p <= level:
-        if inside:
-            word = Word.BETTER_NEGLIGIBLE
-        elif interval[0] > margin or interval[1] < -margin:
-            word = Word.BETTER
-        else:
-            word = Word.BETTER_UNCERTAIN
-        return word if delta > 0 else _WORSE_OF[word]
-    if inside:
-        return Word.TIED
-    return Word.TOO_SMALL if floor > margin else Word.NOT_ENOUGH
+    tied, large = abs(delta) + narrow < margin, abs(delta) - half > margin
+    if p > level:
+        return Word.TIED if tied else Word.NEEDS_EXAMPLES if floor > margin else Word.NEEDS_SEEDS
+    word = Word.BETTER_NEGLIGIBLE if tied else Word.BETTER if large else Word.BETTER_UNCERTAIN
+    return word if delta > 0 else _MIRRORED[word]
 
 
-def sentence(c: Comparison) -> str:
-    """The verdict in words: the claim, its numbers, and how large the difference is."""
-    where = f"on {c.dataset} x {c.encoder}"
-    if c.delta is None:
-        return f"{c.first} against {c.second} {where}: no verdict ({c.why})."
-    difference = f"{points(c.delta)} points {METRIC_NAMES[c.metric]}"
-    size = f"{counted(len(c.seeds), 'paired seed')}, {counted(c.examples, 'example')}"
-    if c.interval is None or c.p_holm is None:
-        return f"{c.first} against {c.second} {where}: no verdict ({c.why}); {difference} ({size})."
-    numbers = f"{percent(1 - c.level)} interval {span(c.interval)}; {size}; {_tested(c)}"
-    claim = f"{c.first} {_verb(c.word)} {c.second} {where}: {difference} ({numbers}). {_size(c)}"
-    if not c.exploratory:
-        return claim
-    return f"Exploratory, looks were planned at {', '.join(map(str, c.looks))} seeds: {claim}"
-
-
-def _mirrored(interval: tuple[float, float] | None) -> tuple[float, float] | None:
-    return None if interval is None else (-interval[1], -interval[0])
-
-
-def _verb(word: Word) -> str:
-    if word is Word.TIED:
-        return "ties with"
-    return "beats" if word.wins else "loses to" if word.loses else "against"
-
-
-def _tested(c: Comparison) -> str:
-    told = f"p {written_p(c.p_holm)}" + (f", Holm over {c.family}" if c.family > 1 else "")
-    if len(c.looks) == 1:
-        return told
-    at = "at" if c.exploratory else f"look {c.looks.index(len(c.seeds)) + 1} of {len(c.looks)} at"
-    return f"{told}, {at} level {_decimal(c.level)}"
-
-
-def _size(c: Comparison) -> str:
-    margin = f"{c.margin:g}-point margin"
-    narrow = f"{percent(1 - 2 * c.level)} interval {span(c.narrow_interval)}"
-    found = f"would find a difference of {c.margin:g} points with {percent(c.power)} power"
-    match c.word:
-        case Word.BETTER | Word.WORSE:
-            return f"Larger than the {margin}."
-        case Word.BETTER_UNCERTAIN | Word.WORSE_UNCERTAIN:
-            return f"Size uncertain: perhaps smaller than the {margin}."
-        case Word.BETTER_NEGLIGIBLE | Word.WORSE_NEGLIGIBLE:
-            return f"But negligible: smaller than the {margin} ({narrow})."
-        case Word.TIED:
-            return f"Tied within the {margin} ({narrow})."
-        case Word.TOO_SMALL:
-            few = f"Test set too small: about {c.examples_needed:,} examples"
-            return f"{few} {found}; more seeds alone hardly help."
-        case _:
-            return f"Not enough evidence: {_advice(c.more_seeds)} {found}."
-
-
-def _advice(more_seeds: tuple[float, float, float] | None) -> str:
-    about, low, high = more_seeds or (inf, inf, inf)
-    if about <= 0:
-        return "a difference smaller than the margin is likely, since these seeds"
-    span_of_seeds = f", range {_more(low)} to {_more(high)}," if high > low else ""
-    return f"about {_more(about)} more seed{'' if about == 1 else 's'}{span_of_seeds}"
-
-
-def _more(seeds: float) -> str:
-    return f"{max(seeds, 0):,.0f}" if seeds < inf else f"over {MOST_SEEDS:,}"
-
-
-def points(value: float) -> str:
+def format_points(value: float) -> str:
     """A signed difference in points: +1.8."""
     return f"{round(value, 1) or 0.0:+.1f}"
 
 
-def span(interval: tuple[float, float] | None) -> str:
+def format_interval(interval: tuple[float, float] | None) -> str:
     """An interval in points: +0.9 to +2.7."""
-    return "unknown" if interval is None else f"{points(interval[0])} to {points(interval[1])}"
+    return "unknown" if interval is None else " to ".join(map(format_points, interval))
 
 
-def percent(share: float) -> str:
+def format_estimate(
+    delta: float, metric: str, level: float, interval: tuple[float, float], test: str
+) -> str:
+    """A difference with its interval and test: +1.8 points accuracy (95 % interval ...; ...)."""
+    confidence = f"{format_percent(1 - level)} interval {format_interval(interval)}"
+    return f"{format_points(delta)} points {METRIC_NAMES[metric]} ({confidence}; {test})"
+
+
+def format_test(p: float | None, family: int) -> str:
+    """A p value and its correction: p = .002, Holm over 5."""
+    return f"p {format_p(p)}" + f", Holm over {family}" * (family > 1)
+
+
+def format_percent(share: float) -> str:
     """A share in percent: 95 %, 98.3 %."""
     return f"{round(100 * share, 1):g} %"
 
 
-def written_p(p: float | None) -> str:
-    """A p value after its letter: = .002, < .001."""
-    if p is None:
-        return "unknown"
-    return "< .001" if p < 0.001 else f"= {_decimal(p)}"
+def format_p(p: float | None) -> str:
+    """A p value with its relation sign: = .002, < .001."""
+    return "unknown" if p is None else "< .001" if p < 0.001 else f"= {_decimal(p)}"
+
+
+def plural(number: int, noun: str) -> str:
+    """A number with its noun: 1 example, 872 examples."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _decimal(value: float) -> str:
     return "1" if value > 0.9995 else f"{value:.3f}".removeprefix("0")
 
 
-def counted(number: int, what: str) -> str:
-    """A number with its noun: 1 example, 872 examples."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _mirrored(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    return None if interval is None else (-interval[1], -interval[0])
+
+
+def _conclusion(c: Comparison) -> str:
+    margin = f"{c.margin:g}-point margin"
+    narrow = f"{format_percent(1 - 2 * c.level)} interval {format_interval(c.narrow_interval)}"
+    detect = f"detect a difference of {c.margin:g} points with {format_percent(c.power)} power"
+    match c.word:
+        case Word.BETTER | Word.WORSE:
+            return f"Larger than the {margin}."
+        case Word.BETTER_UNCERTAIN | Word.WORSE_UNCERTAIN:
+            return f"Size uncertain: it may be smaller than the {margin}."
+        case Word.BETTER_NEGLIGIBLE | Word.WORSE_NEGLIGIBLE:
+            return f"But negligible: smaller than the {margin} ({narrow})."
+        case Word.TIED:
+            return f"Tied within the {margin} ({narrow})."
+        case Word.NEEDS_EXAMPLES:
+            return f"{c.verdict.capitalize()} to {detect}; more seeds alone are not enough."
+    about, low, high = c.more_seeds or (inf, inf, inf)
+    if about <= 0:
+        return f"{c.verdict.capitalize()}, since these seeds {detect}."
+    most = f"{max(high, 0):,.0f}" if high < inf else f"over {MOST_SEEDS:,}"
+    quantiles = f" (range {max(low, 0):,.0f} to {most})" if high > low else ""
+    return f"{c.verdict.capitalize()}{quantiles} to {detect}."

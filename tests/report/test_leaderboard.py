@@ -1,8 +1,6 @@
-"""One table over all studies: what may share a row, what is stale, and what has no result."""
+"""One table over all studies: what shares a row, what is stale, and what has no result."""
 
-import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,45 +8,29 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from poolbench.report.leaderboard import Row, read_leaderboard
-from poolbench.report.leaderboard_page import commands, leaderboard_page
-from poolbench.runs.record import (
-    RECORD,
-    Predictions,
-    read_predictions,
-    read_record,
-    write_record,
-)
-from tests.report.reading import Tags
-from tests.report.written import EXAMPLES, declare, write_cell, write_study
+from poolbench.report.leaderboard import Row, leaderboard_files, read_leaderboard
+from poolbench.report.summary import CONTROLS_EXPLAINED
+from poolbench.runs.identity import NEUTRAL_KEYS
+from poolbench.runs.record import PREDICTIONS, RECORD, RunRecord
+from scripts.leaderboard import main
+from tests.report.studies import EXAMPLES, HOSTILE, Tags, declare, spec_of, write_run, write_study
 
 OLD, NEW = ({"commit": letter * 40, "modified": False} for letter in "ab")
 
 
-def written_at(place: Path, seconds: float) -> Path:
-    os.utime(place / RECORD, (seconds, seconds))
-    return place
+def at(record: RunRecord, seconds: float) -> RunRecord:
+    """The record as if it was written at this time."""
+    os.utime(record.folder / RECORD, (seconds, seconds))
+    return record
 
 
-def cell_of(root: Path, pooler: str, seed: int, at: float = 0.0, **changed: Any) -> Path:
-    return written_at(write_cell(root / "study", pooler, seed, revision=NEW, **changed), at)
-
-
-def digests(**changed: str) -> Mapping[str, Any]:
+def digests(**changed: str) -> dict[str, Any]:
     return {"order": ["o"], "tokens": "t", "test_ids": "i", "data": "d", "encoder": "e"} | changed
-
-
-def rewrite(place: Path, kept: Predictions) -> None:
-    """Give a cell other predictions."""
-    record = read_record(place)
-    share = float((kept.predictions == kept.labels).mean())
-    record["metrics"]["test/accuracy"] = share
-    write_record(place, record, kept)
 
 
 def rows(root: Path) -> list[tuple[str, int, tuple[str, ...], tuple[str, ...]]]:
     found = read_leaderboard(root).rows
-    return [(r.cell.pooler, len(r.results), r.unusual, r.stale) for r in found]
+    return [(r.record.run.pooler, len(r.results), (*r.unusual,), (*r.stale,)) for r in found]
 
 
 def only(root: Path) -> Row:
@@ -60,139 +42,197 @@ def test_seeds_of_one_configuration_share_a_row_across_studies(tmp_path: Path) -
     write_study(tmp_path / "a", {"mean": 0.8}, seeds=[0, 1])
     write_study(tmp_path / "b", {"mean": 0.8}, seeds=[2])
     row = only(tmp_path)
-    found = [r.cell.metric("test/accuracy") for r in row.results]
-    assert [r.cell.seed for r in row.results] == [0, 1, 2]
+    found = [r.record.metrics["test/accuracy"] for r in row.results]
+    assert [r.record.run.seed for r in row.results] == [0, 1, 2]
     assert row.mean.value == pytest.approx(100 * np.mean(found))
     low, high = row.mean.interval
     assert low < row.mean.value < high
 
 
 def test_without_spread_over_seeds_the_interval_is_that_of_the_examples(tmp_path: Path) -> None:
-    places = [write_cell(tmp_path, "mean", seed) for seed in range(4)]
-    kept = read_predictions(places[0])
-    for place in places[1:]:
-        rewrite(place, kept)
+    first = write_run(tmp_path, "mean", 0).predictions
+    for seed in (1, 2, 3):
+        write_run(tmp_path, "mean", seed, predictions=first.predictions)
     row = only(tmp_path)
-    right = (kept.predictions == kept.labels).astype(float)
-    error = right.std(ddof=1) / np.sqrt(EXAMPLES)
-    half = 100 * stats.t.ppf(0.975, EXAMPLES - 1) * error
+    right = (first.predictions == first.labels).astype(float)
+    half = 100 * stats.t.ppf(0.975, EXAMPLES - 1) * right.std(ddof=1) / np.sqrt(EXAMPLES)
     assert row.mean.interval == pytest.approx((row.mean.value - half, row.mean.value + half))
 
 
-def test_a_single_seed_has_no_interval(tmp_path: Path) -> None:
-    cell_of(tmp_path, "mean", 0)
-    assert only(tmp_path).mean.interval is None
-
-
-def test_two_revisions_are_two_rows_and_the_older_is_stale(tmp_path: Path) -> None:
-    for seed in (0, 1):
-        written_at(write_cell(tmp_path / "old", "mean", seed, 0.9, revision=OLD), 10)
-        written_at(write_cell(tmp_path / "new", "mean", seed, 0.6, revision=NEW), 20)
+@pytest.mark.parametrize("by", ["revision", "digest"])
+def test_other_code_is_a_row_of_its_own_and_the_older_is_stale(tmp_path: Path, by: str) -> None:
+    for name, time, accuracy, revision in (("old", 10, 0.9, OLD), ("new", 20, 0.6, NEW)):
+        state = {"digests": digests(code=name)} if by == "digest" else {"revision": revision}
+        for seed in (0, 1):
+            at(write_run(tmp_path / name, "mean", seed, accuracy, **state), time)
     assert rows(tmp_path) == [("mean", 2, (), ()), ("mean", 2, (), ("other code",))]
-    current = read_leaderboard(tmp_path).rows[0]
-    assert current.mean.value < 70
-    # The same files written the other way round: nothing but their times says which is newer.
-    for place in (tmp_path / "old").rglob(RECORD):
-        written_at(place.parent, 30)
+    assert read_leaderboard(tmp_path).rows[0].mean.value < 70
+    # Only the times of the records say which is newer.
+    for path in (tmp_path / "old").rglob(RECORD):
+        os.utime(path, (30, 30))
     assert read_leaderboard(tmp_path).rows[0].mean.value > 80
 
 
-def test_uncommitted_changes_are_another_code(tmp_path: Path) -> None:
-    written_at(write_cell(tmp_path / "a", "mean", 0, revision=NEW), 1)
-    written_at(write_cell(tmp_path / "b", "mean", 1, revision=NEW | {"modified": True}), 2)
-    assert [stale for *_, stale in rows(tmp_path)] == [(), ("other code",)]
+def test_a_commit_that_changes_no_code_makes_nothing_stale(tmp_path: Path) -> None:
+    for seed, revision in enumerate((OLD, NEW)):
+        write_run(tmp_path, "mean", seed, revision=revision, digests=digests(code="same"))
+    assert rows(tmp_path) == [("mean", 2, (), ())]
 
 
-def test_variants_are_rows_of_their_own_with_what_differs(tmp_path: Path) -> None:
+def test_variants_are_rows_of_their_own_with_their_unusual_settings(tmp_path: Path) -> None:
     for digest, lr in (("d0", 0.001), ("d1", 0.003)):
         config = {"optimizer": {"lr": lr, "_target_": "torch.optim.AdamW"}}
-        cell_of(tmp_path, "mean", 0, digest=digest, config=config)
+        write_run(tmp_path, "mean", 0, spec={"digest": digest, "config": config})
     config = {"optimizer": {"lr": 0.001, "_target_": "torch.optim.Adam"}}
-    cell_of(tmp_path, "cls", 0, config=config)
-    told = {unusual for _, _, unusual, _ in rows(tmp_path)}
-    assert told == {(), ("optimizer.lr=0.003",), ("optimizer=Adam",)}
+    write_run(tmp_path, "cls", 0, spec={"config": config})
+    assert {unusual for _, _, unusual, _ in rows(tmp_path)} == {
+        (),
+        ("optimizer.lr=0.003",),
+        ("optimizer=Adam",),
+    }
     assert {stale for *_, stale in rows(tmp_path)} == {()}
 
 
-def test_knobs_are_compared_with_the_same_poolers_only(tmp_path: Path) -> None:
+def test_settings_of_a_pooler_are_compared_with_the_same_pooler_only(tmp_path: Path) -> None:
     for pooler, width in (("cls", 1), ("mean", 2), ("conv", 3)):
-        cell_of(tmp_path, pooler, 0, config={"pooler": {"width": width}})
+        write_run(tmp_path, pooler, 0, spec={"config": {"pooler": {"width": width}}})
     assert {unusual for _, _, unusual, _ in rows(tmp_path)} == {()}
-    cell_of(tmp_path, "conv", 0, digest="d1", config={"pooler": {"width": 4}})
-    told = {unusual for pooler, _, unusual, _ in rows(tmp_path) if pooler == "conv"}
-    assert told == {("pooler.width=3",), ("pooler.width=4",)}
+    write_run(tmp_path, "conv", 0, spec={"digest": "d1", "config": {"pooler": {"width": 4}}})
+    found = {unusual for pooler, _, unusual, _ in rows(tmp_path) if pooler == "conv"}
+    assert found == {("pooler.width=3",), ("pooler.width=4",)}
+
+
+def test_neutral_settings_are_never_unusual(tmp_path: Path) -> None:
+    for seed, value in enumerate((True, True, False)):
+        config: dict[str, Any] = {}
+        for key in NEUTRAL_KEYS:
+            group, _, name = key.partition(".")
+            config.setdefault(group, {}).update({name: value} if name else {"x": value})
+        write_run(
+            tmp_path, "mean", seed, spec={"config": config, "variant": "v", "digest": f"{seed}"}
+        )
+        write_run(tmp_path, f"p{seed}", seed, spec={"config": config})
+    assert {unusual for _, _, unusual, _ in rows(tmp_path)} == {()}
 
 
 @pytest.mark.parametrize("name", ["data", "encoder", "tokens"])
 def test_other_contents_under_the_same_settings_are_stale(tmp_path: Path, name: str) -> None:
-    cell_of(tmp_path, "mean", 0, at=1, digests=digests(**{name: "before"}))
-    cell_of(tmp_path, "cls", 0, at=2, digests=digests())
+    at(write_run(tmp_path, "mean", 0, digests=digests(**{name: "before"})), 1)
+    at(write_run(tmp_path, "cls", 0, digests=digests()), 2)
     assert {p: stale for p, _, _, stale in rows(tmp_path)} == {
         "cls": (),
         "mean": (f"other {name}",),
     }
 
 
-def test_data_cut_on_purpose_is_a_variant_and_makes_nothing_stale(tmp_path: Path) -> None:
-    for at, most, data in ((1, None, "d"), (2, 200, "small")):
-        config = {"dataset": {"max_examples": most}}
-        found = digests(data=data, tokens=data)
-        cell_of(tmp_path, "mean", 0, at=at, digest=data, config=config, digests=found)
+def test_data_limited_by_a_setting_make_nothing_stale(tmp_path: Path) -> None:
+    for time, most, data in ((1, None, "d"), (2, 200, "small")):
+        spec = {"digest": data, "config": {"dataset": {"max_examples": most}}}
+        at(write_run(tmp_path, "mean", 0, spec=spec, digests=digests(data=data, tokens=data)), time)
     assert {stale for *_, stale in rows(tmp_path)} == {()}
 
 
-def test_an_older_record_schema_is_stale_whenever_it_was_written(tmp_path: Path) -> None:
-    cell_of(tmp_path, "mean", 0, at=9, schema_version=1)
-    cell_of(tmp_path, "cls", 0, at=1, schema_version=2)
-    stale = {p: stale for p, _, _, stale in rows(tmp_path)}
-    assert stale == {"cls": (), "mean": ("record schema 1, now 2",)}
-
-
-def test_other_datasets_and_encoders_make_nothing_stale(tmp_path: Path) -> None:
-    written_at(write_cell(tmp_path / "a", "mean", 0, revision=OLD), 1)
-    written_at(write_cell(tmp_path / "a", "mean", 0, dataset="news", revision=NEW), 2)
+def test_other_datasets_make_nothing_stale(tmp_path: Path) -> None:
+    at(write_run(tmp_path, "mean", 0, revision=OLD), 1)
+    at(write_run(tmp_path, "mean", 0, spec={"dataset": "news"}, revision=NEW), 2)
     assert {stale for *_, stale in rows(tmp_path)} == {()}
 
 
-def test_a_cell_trained_twice_counts_once_and_other_results_are_named(tmp_path: Path) -> None:
-    written_at(write_cell(tmp_path / "a", "mean", 0, 0.9), 1)
-    written_at(write_cell(tmp_path / "b", "mean", 0, 0.9), 2)
-    board = read_leaderboard(tmp_path)
-    assert len(board.rows[0].results) == 1
-    assert board.notes == ("Trained more than once: 1 cell; of each the newest counts.",)
-    written_at(write_cell(tmp_path / "b", "mean", 0, 0.6), 2)
-    board = read_leaderboard(tmp_path)
-    assert board.rows[0].mean.value < 70
-    assert "The same cell with other results: a/reviews" in board.notes[1]
+def test_of_a_repeated_run_the_newest_counts(tmp_path: Path) -> None:
+    for folder, time, accuracy in (("b", 2, 0.6), ("a", 1, 0.9)):
+        at(write_run(tmp_path / folder, "mean", 0, accuracy), time)
+    row = only(tmp_path)
+    assert len(row.results) == 1
+    assert row.mean.value < 70
 
 
 def test_a_row_has_one_command_for_its_seeds(tmp_path: Path) -> None:
-    study = write_study(tmp_path / "planned", {"mean": 0.8}, seeds=[0, 1, 2])
-    declare(study, [{"pooler": "mean", "seed": seed} for seed in (0, 1)])
-    assert commands(only(tmp_path)) == ["python train.py -m pooler=mean seed=0,1"]
-    page = Tags(leaderboard_page(read_leaderboard(tmp_path))).text
-    assert "python train.py -m pooler=mean seed=0,1" in page
-    assert "no command kept for1 cell" in page
-    declare(study, [{"pooler": "mean", "seed": 2}])
-    assert commands(only(tmp_path)) == ["python train.py pooler=mean seed=2"]
+    write_study(tmp_path, {"mean": 0.8}, seeds=[0, 1])
+    write_run(tmp_path, "mean", 2, spec={"command": ""})
+    assert only(tmp_path).commands == ["python train.py -m pooler=mean seed=0,1"]
 
 
-def test_commands_that_differ_in_more_than_the_seed_stay_apart(tmp_path: Path) -> None:
-    study = write_study(tmp_path / "planned", {"mean": 0.8}, seeds=[0, 1])
-    declare(study, [{"pooler": "mean", "seed": seed} for seed in (0, 1)])
-    plan = json.loads((study / "study.json").read_text())
-    plan["cells"][1]["command"] += " study=other"
-    (study / "study.json").write_text(json.dumps(plan))
-    assert commands(only(tmp_path)) == [
-        "python train.py pooler=mean seed=0",
-        "python train.py pooler=mean seed=1 study=other",
-    ]
-
-
-def test_macro_f1_is_ranked_by_itself(tmp_path: Path) -> None:
+def test_macro_f1_has_its_own_ranking(tmp_path: Path) -> None:
     for pooler, accuracy, f1 in (("mean", 0.9, 0.2), ("cls", 0.8, 0.3)):
         for seed in range(2):
             metrics = {"test/accuracy": accuracy, "test/f1_macro": f1}
-            write_cell(tmp_path, pooler, seed, metrics=metrics)
+            write_run(tmp_path, pooler, seed, metrics=metrics)
     found = read_leaderboard(tmp_path, "f1_macro").rows
-    assert [(r.cell.pooler, round(r.mean.value)) for r in found] == [("cls", 30), ("mean", 20)]
+    assert [(r.record.run.pooler, round(r.mean.value)) for r in found] == [
+        ("cls", 30),
+        ("mean", 20),
+    ]
+
+
+# Files
+
+
+def test_runs_without_a_result_are_counted_and_named(tmp_path: Path) -> None:
+    fine, bad = tmp_path / "fine", tmp_path / "bad"
+    write_study(fine, {"mean": 0.8})
+    declare(fine, [spec_of(fine, "mean", seed) for seed in range(6)])
+    write_run(bad, "conv", 0, status="failed")
+    write_run(bad, "conv", 1, status="diverged")
+    (write_run(bad, "conv", 2).folder / RECORD).write_text("{")
+    (write_run(bad, "conv", 3).folder / PREDICTIONS).unlink()
+    write_run(bad, "conv", 4, examples=1)
+    (bad / "study.json").write_text("{")
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd/study.json").write_text('{"runs": [3, {"pooler": "x"}]}')
+    (tmp_path / "record.json").write_text("[]")
+    assert main([str(tmp_path)]) == 0
+    html, markdown = ((tmp_path / f"leaderboard.{kind}").read_text() for kind in ("html", "md"))
+    assert len(read_leaderboard(tmp_path).without) == 7
+    for text in (Tags(html).text, markdown.replace("\\", "")):
+        assert "1 row from 5 finished runs" in text
+        assert "7 runs without a result: 4 damaged, 1 diverged, 1 failed, 1 missing." in text
+        assert "failed: bad/reviews/tiny/conv/seed=0-d0: ValueError: on purpose" in text
+        assert "missing: fine/reviews/tiny/mean/seed=5-d0" in text
+        assert "bad/study.json is damaged" in text
+        assert "odd/study.json is damaged" in text
+        assert "fewer than 2 test examples" in text
+
+
+def test_a_leaderboard_of_failures_only_is_written(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "conv", 0, status="failed")
+    assert main([str(tmp_path)]) == 0
+
+
+def test_another_output_folder_leaves_the_root_unchanged(tmp_path: Path) -> None:
+    write_study(tmp_path / "root/a", {"mean": 0.8})
+    before = sorted((tmp_path / "root").rglob("*"))
+    assert main([str(tmp_path / "root"), "--out", str(tmp_path / "new/place")]) == 0
+    assert sorted((tmp_path / "root").rglob("*")) == before
+    names = {path.name for path in (tmp_path / "new/place").iterdir()}
+    assert names == {"leaderboard.html", "leaderboard.md"}
+
+
+def test_names_cannot_become_markup_or_break_the_table(tmp_path: Path) -> None:
+    study = tmp_path / "hostile"
+    spec = {"config": {"optimizer": {"lr": HOSTILE}}, "command": f"python train.py {HOSTILE}"}
+    write_run(study, "<img src=x>", 0, spec=spec)
+    write_run(study, "me|an", 0, spec={"config": {"optimizer": {"lr": 1}}})
+    write_run(study, "conv", 0, status="failed", error=HOSTILE)
+    files = leaderboard_files(read_leaderboard(tmp_path))
+    tags = Tags(files["leaderboard.html"])
+    assert "img" not in tags.tags
+    assert tags.tags.count("script") == 1
+    assert tags.text.count(HOSTILE) == 3
+    lines = files["leaderboard.md"].replace("\\|", "").splitlines()
+    table = [line.count("|") for line in lines if line.startswith("|")]
+    assert len(table) == 4
+    assert len(set(table)) == 1
+    # A command is an indented code block, in which nothing is markup.
+    assert all(line.startswith("    python") for line in lines if "<script" in line)
+
+
+def test_controls_are_marked_and_explained_if_there_are_any(tmp_path: Path) -> None:
+    write_study(tmp_path / "a", {"mean": 0.8})
+    assert (
+        CONTROLS_EXPLAINED not in leaderboard_files(read_leaderboard(tmp_path))["leaderboard.html"]
+    )
+    write_study(tmp_path / "b", {"pitfall-sum": 0.7})
+    files = leaderboard_files(read_leaderboard(tmp_path))
+    assert CONTROLS_EXPLAINED in files["leaderboard.html"]
+    assert ">† pitfall-sum</a>" in files["leaderboard.html"]
+    assert "| † pitfall-sum |" in files["leaderboard.md"]

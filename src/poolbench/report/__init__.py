@@ -1,1 +1,1 @@
-"""Reports of a study and the leaderboard over studies; never imports torch."""
+"""Reports: findings of a study as tables, figures, HTML, Markdown and CSV."""

@@ -1,71 +1,105 @@
-"""From a study folder to its report: HTML, Markdown and CSV, written beside the cells."""
+"""From the folder of a study to its report: HTML, Markdown and CSV, written into that folder."""
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from poolbench.core.errors import BadInput
-from poolbench.core.io import replacing
-from poolbench.report.markdown import markdown
-from poolbench.report.page import page
-from poolbench.report.selection import select
-from poolbench.report.spreadsheet import cells_csv, comparison_csv
-from poolbench.report.summary import Findings, find
-from poolbench.runs.study import Study, read_study
-from poolbench.stats.protocol import Protocol
+from pydantic import ValidationError
 
-DECLARED = ("reference", "metric", "margin", "looks")
+from poolbench.core.errors import UserError
+from poolbench.core.io import atomic_write
+from poolbench.report import curves, explained, figures, narrative, tables
+from poolbench.report.figures import Figure
+from poolbench.report.published import published_tables
+from poolbench.report.rendering import render, render_page
+from poolbench.report.selection import select
+from poolbench.report.summary import Findings, find, usable
+from poolbench.runs.explanations import read_explanations
+from poolbench.runs.protocol import Protocol
+from poolbench.runs.study import read_study
+from poolbench.stats.verdict import format_percent
+
+ACROSS = "all datasets and encoders"
 
 
 def findings_of(folder: Path, keys: Sequence[str] = (), **changed: Any) -> Findings:
-    """What the study in ``folder`` found; ``keys`` are those to select on.
+    """Findings of the study in ``folder``, with one variant of each pooler selected on ``keys``.
 
-    ``changed`` are fields of the protocol that replace what the study declared.
+    ``changed`` are fields of the protocol that replace the declared ones; None keeps them.
 
     Raises:
-        BadInput: no study is there, its choices make no verdict, or budgets differ.
+        UserError: no study is there, its protocol is invalid, or tuning budgets differ.
     """
     study = read_study(folder)
-    return find(study, protocol_of(study, **changed), select(study, keys) if keys else None)
+    study = replace(study, runs=tuple(usable(record, folder) for record in study.runs))
+    wanted = {key: value for key, value in changed.items() if value is not None}
+    try:
+        protocol = Protocol.model_validate(study.protocol.model_dump() | wanted)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        raise UserError(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}") from error
+    return find(study, protocol, select(study, keys) if keys else None)
+
+
+def figures_of(findings: Findings) -> dict[str, dict[str, list[Figure]]]:
+    """Name of a task -> section of the report -> figures; without those that have no data."""
+    metric, selection = findings.protocol.metric, findings.selection
+    poolers = [record.run.pooler for record in findings.study.runs]
+    looks = figures.looks(poolers, findings.protocol.reference)
+    found: dict[str, dict[str, list[Figure | None]]] = {
+        task.name: {
+            "seeds": [figures.every_seed(task, looks, metric), figures.differences(task, looks)],
+            "costs": [curves.against_cost(task, looks, metric, cost) for cost in curves.COSTS],
+            "tuning": [curves.sensitivity(task, looks, selection)] if selection else [],
+            "learning": [curves.learning(task, looks, key) for key in curves.LEARNING],
+            "lengths": [curves.by_length(task, looks)],
+            "classes": [figures.by_class(task, looks)],
+        }
+        for task in findings.tasks
+    }
+    found[ACROSS] = {"forest": [figures.forest(across, looks) for across in findings.across]}
+    return {
+        name: {section: [f for f in drawn if f] for section, drawn in sections.items()}
+        for name, sections in found.items()
+    }
+
+
+def report_files(findings: Findings) -> dict[str, str]:
+    """Names and contents of the files of a report."""
+    context = {"findings": findings, "tables": tables, "narrative": narrative}
+    context |= {"published": published_tables(findings)}
+    explanations = read_explanations(findings.study.folder)
+    current = {record.predictions_sha256 for record in findings.study.runs}
+    every = [e for x in explanations.examples for k, e in x.explanations.items() if k in current]
+    page = {"figures": figures_of(findings), "explained": explained, "explanations": explanations}
+    page |= {"across": ACROSS, "legend": explained.legend(every) if every else ""}
+    page |= {"folder": shlex.quote(findings.study.folder.as_posix()), "percent": format_percent}
+    return {
+        "report.html": render_page("page.html", plotly=True, **page, **context),
+        "report.md": render("report.md", **context),
+        "comparison.csv": tables.to_csv(tables.comparison_frame(findings)),
+        "runs.csv": tables.to_csv(tables.runs_frame(findings)),
+    }
+
+
+def write_files(folder: Path, contents: dict[str, str]) -> list[Path]:
+    """Write each file in one step; the folder is created if it does not exist.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    for name, content in contents.items():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with atomic_write(folder / name) as file:
+                file.write(content.encode())
+        except OSError as error:
+            raise UserError(f"cannot write {folder / name}: {error.strerror}") from error
+    return [folder / name for name in contents]
 
 
 def write_report(findings: Findings) -> list[Path]:
-    """Write ``report.html``, ``report.md``, ``comparison.csv`` and ``cells.csv``.
-
-    Raises:
-        BadInput: the study's folder cannot be written.
-    """
-    contents = {
-        "report.html": page(findings),
-        "report.md": markdown(findings),
-        "comparison.csv": comparison_csv(findings),
-        "cells.csv": cells_csv(findings),
-    }
-    written = []
-    for name, content in contents.items():
-        path = findings.study.folder / name
-        try:
-            with replacing(path) as file:
-                file.write(content.encode())
-        except OSError as error:
-            raise BadInput(f"cannot write {path}: {error.strerror}") from error
-        written.append(path)
-    return written
-
-
-def protocol_of(study: Study, **changed: Any) -> Protocol:
-    """The protocol a study declared, with what a reader asks for in its place.
-
-    Raises:
-        BadInput: no verdict can be made with these choices.
-    """
-    declared = {key: study.comparison[key] for key in DECLARED if key in study.comparison}
-    known = {field.name for field in fields(Protocol)}
-    choices = declared | {key: value for key, value in changed.items() if value is not None}
-    if "looks" in choices:
-        choices["looks"] = tuple(choices["looks"])
-    try:
-        return replace(Protocol(), **{k: v for k, v in choices.items() if k in known})
-    except (ValueError, TypeError) as error:
-        raise BadInput(str(error)) from error
+    """Write report.html, report.md, comparison.csv and runs.csv into the folder of the study."""
+    return write_files(findings.study.folder, report_files(findings))

@@ -1,243 +1,143 @@
-"""Figures of what lies behind the scores: epochs, text lengths, classes, tuning."""
+"""Figures of quality against epochs, text length, tuned settings and costs."""
 
-from collections.abc import Sequence
+from collections import defaultdict
 from html import escape
-from statistics import fmean
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import plotly.express as px
+from numpy.typing import NDArray
 
-from poolbench.report.controls import marked, note
-from poolbench.report.drawing import Figure, Look, Trace, axis, clipped, rows, short
-from poolbench.report.examples import class_f1, length_bins
+from poolbench.report.figures import GREY, Figure, Looks, clipped, draw, some_drawn
 from poolbench.report.selection import Selection
-from poolbench.report.summary import Standing, Task
+from poolbench.report.summary import MOST_DRAWN, Task, control, dagger_note
+from poolbench.stats.verdict import METRIC_NAMES
 
-DRAWN = 8  # more lines than this cannot be told apart, nor their legend read on a phone
-MOST_CLASSES = 20
-LEGEND = {"orientation": "h", "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom"}
-
-
-def learning(task: Task, drawn: dict[str, Look]) -> list[Figure]:
-    """Validation accuracy and loss by epoch: the mean, and a band over all seeds."""
-    kinds = (
-        ("val/accuracy", "validation accuracy (%)", 100.0),
-        ("val/loss", "validation loss", 1.0),
-    )
-    return [
-        figure
-        for key, title, scale in kinds
-        if (figure := _learning(task, drawn, key, title, scale)) is not None
-    ]
+LENGTH_BINS = 5
+COSTS = {
+    "trained_parameters": ("parameters of pooler and head", "~s"),
+    "pooler_ms": ("pooler time, forward and backward (ms)", "~g"),
+}
+LEARNING = {"val/accuracy": ("validation accuracy (%)", 100), "val/loss": ("validation loss", 1)}
+Point = tuple[str, Any, float, int]  # pooler, x, y, and the number of seeds in the mean y
 
 
-def _learning(
-    task: Task, drawn: dict[str, Look], key: str, title: str, scale: float
-) -> Figure | None:
-    data: list[Trace] = []
-    for s in _drawn(task):
-        by_epoch: dict[int, list[float]] = {}
-        for cell in s.finished:
-            for epoch in cell.record.get("history") or ():
-                if epoch.get(key) is not None:
-                    by_epoch.setdefault(int(epoch["epoch"]), []).append(scale * epoch[key])
-        if by_epoch:
-            data += _band(s.pooler, dict(sorted(by_epoch.items())), drawn[s.pooler])
-    if not data:
-        return None
-    layout = _lines("epoch", title)
-    layout["xaxis"] |= {"dtick": 1 if _longest(data) <= 12 else None}
+def learning(task: Task, drawn: Looks, key: str) -> Figure | None:
+    """A validation metric by epoch."""
+    title, scale = LEARNING[key]
+    found: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for s in task.drawn:
+        for epoch in (epoch for record in s.finished for epoch in record.history):
+            if key in epoch:
+                found[s.pooler, int(epoch["epoch"]) + 1].append(scale * epoch[key])
+    points = [(*place, float(np.mean(values)), len(values)) for place, values in found.items()]
     caption = (
-        f"{title[0].upper()}{title[1:]} by epoch: mean over the seeds still training, and a band "
-        "from the lowest to the highest. Training stops early where validation no longer improves."
-    ) + _some(task)
-    return Figure(f"learning-{key.removeprefix('val/')}", caption, data, layout)
+        f"{title.capitalize()} by epoch, mean over the seeds still training. Training stops early "
+        "when validation no longer improves."
+    )
+    points.sort(key=lambda point: point[1])
+    name = f"learning-{key.removeprefix('val/')}"
+    dtick = 1 if points and points[-1][1] <= 12 else None
+    return _lines(name, caption, task, drawn, "epoch", title, points, dtick=dtick)
 
 
-def by_length(task: Task, drawn: dict[str, Look]) -> Figure | None:
+def by_length(task: Task, drawn: Looks) -> Figure | None:
     """Accuracy in bins of text length with about equally many test examples."""
     bins = length_bins(task)
-    if len(bins) < 2:
-        return None
-    names = [f"{b.first}-{b.last}<br>n = {len(b.rows)}" for b in bins]
-    data = [
-        _line(
-            s.pooler,
-            names,
-            [100 * float(s.right[b.rows].mean()) for b in bins],
-            drawn[s.pooler],
-        )
-        for s in _drawn(task)
-        if len(s.right) == sum(len(b.rows) for b in bins)
+    points = [
+        (s.pooler, name, 100 * float(s.right[rows].mean()), len(s.finished))
+        for s in task.drawn
+        for name, rows in bins.items()
+        if len(bins) > 1 and len(s.right) == sum(map(len, bins.values()))
     ]
-    layout = _lines("tokens in the text", "accuracy (%)")
-    layout["xaxis"] |= {"type": "category"}
     caption = (
         "Accuracy by text length, mean over seeds. Each step is a fifth of the test examples; "
-        "differences inside one are descriptive, not tested."
-    ) + _some(task)
-    return Figure("length", caption, data, layout)
-
-
-def by_class(task: Task, drawn: dict[str, Look]) -> Figure | None:
-    """F1 of each class against the reference, widest spread first."""
-    reference = task.against[0].second if task.against else None
-    scores = {s.pooler: class_f1(s) for s in _drawn(task)}
-    scores = {pooler: f1 for pooler, f1 in scores.items() if len(f1)}
-    if reference not in scores or len(scores) < 2 or len({len(f) for f in scores.values()}) > 1:
-        return None
-    classes = _classes(task, len(scores[reference]))
-    apart = {p: 100 * (f1 - scores[reference]) for p, f1 in scores.items() if p != reference}
-    spread = np.ptp(np.stack([*apart.values(), 0 * scores[reference]]), axis=0)
-    shown = np.argsort(-spread, kind="stable")[:MOST_CLASSES]
-    data: list[Trace] = []
-    for i, (pooler, values) in enumerate(apart.items()):
-        look = drawn[pooler]
-        # Poolers stand a little apart on each class, so that equal differences stay visible.
-        offset = 0.25 * (2 * i / max(len(apart) - 1, 1) - 1)
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": escape(marked(pooler)),
-                "x": [short(float(values[k])) for k in shown],
-                "y": [row + offset for row in range(len(shown))],
-                "text": [escape(classes[k]) for k in shown],
-                "marker": {"color": look.colour, "symbol": look.symbol, "size": 9},
-                "hovertemplate": f"{escape(pooler)}, %{{text}}: %{{x:+.2f}} points<extra></extra>",
-            }
-        )
-    layout = rows([classes[k] for k in shown])
-    # A phone gives each name of the legend a line of its own.
-    layout["height"] += 40 + 20 * len(apart)
-    layout["margin"] = layout["margin"] | {"t": 40}
-    layout |= {
-        "legend": LEGEND,
-        "xaxis": axis(f"difference to {escape(reference)} in F1 (points)")
-        | {"zeroline": True, "rangemode": "tozero"},
-    }
-    some = (
-        f", the {MOST_CLASSES} classes with the widest spread" if len(classes) > len(shown) else ""
+        "differences within one are descriptive, not tested."
     )
-    caption = (
-        f"F1 of each class against {reference}, mean over seeds{some}. Descriptive, not tested."
-    ) + _some(task)
-    return Figure("classes", caption, data, layout)
+    x, y = "tokens in the text", "accuracy (%)"
+    return _lines("length", caption, task, drawn, x, y, points, type="category")
 
 
-def sensitivity(task: Task, drawn: dict[str, Look], selection: Selection) -> Figure | None:
-    """Validation accuracy of every variant, a line for each pooler; a star marks the taken one."""
-    data: list[Trace] = []
+def length_bins(task: Task) -> dict[str, NDArray[np.int64]]:
+    """Name of a bin of text length -> its test examples; fewer if many texts are equally long."""
+    runs = [record for s in task.standings for record in s.finished]
+    lengths = np.asarray(next((r.data.test_tokens for r in runs if r.data.test_tokens), []))
+    if not len(lengths) or len(lengths) != max(len(s.right) for s in task.standings):
+        return {}
+    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, LENGTH_BINS + 1)[1:-1]))
+    place = np.searchsorted(edges, lengths, side="left")
+    bins = [np.flatnonzero(place == k) for k in np.unique(place)]
+    return {f"{lengths[b].min()}-{lengths[b].max()}<br>n = {len(b)}": b for b in bins}
+
+
+def sensitivity(task: Task, drawn: Looks, selection: Selection) -> Figure | None:
+    """Validation accuracy of every variant by pooler."""
     numeric = all(len(v) == 1 and isinstance(v[0], int | float) for v in selection.grid)
-    for s in _drawn(task):
-        group = task.dataset, task.encoder, s.pooler
-        scores = selection.scores[group]
-        tried = [values for values in selection.grid if scores[values]]
-        x = [v[0] if numeric else clipped("/".join(map(str, v))) for v in tried]
-        y = [100 * fmean(scores[values]) for values in tried]
-        data.append(_line(s.pooler, x, y, drawn[s.pooler]))
-        if selection.taken[group] in tried:
-            at = tried.index(selection.taken[group])
-            data.append(
-                {
-                    "type": "scatter",
-                    "mode": "markers",
-                    "x": [x[at]],
-                    "y": [short(y[at])],
-                    "marker": {"symbol": "star", "size": 15, "color": drawn[s.pooler].colour},
-                    "legendgroup": escape(s.pooler),
-                    "hovertemplate": f"{escape(s.pooler)}: taken at %{{x}}<extra></extra>",
-                    "showlegend": False,
-                }
-            )
-    layout = _lines(escape(", ".join(selection.keys)), "validation accuracy (%)")
-    positive = numeric and all(v[0] > 0 for v in selection.grid)
-    layout["xaxis"] |= {"type": "log" if positive else None if numeric else "category"}
+    points = [
+        (s.pooler, v[0] if numeric else clipped("/".join(map(str, v))), 100 * mean, len(found))
+        for s in task.drawn
+        for v, found in selection.scores[task.dataset, task.encoder, s.pooler].items()
+        for mean in ([float(np.mean(found))] if found else [])
+    ]
+    x, y = escape(", ".join(selection.keys)), "validation accuracy (%)"
+    caption = "Validation accuracy of every variant, mean over seeds."
+    axis: dict[str, Any] = {}
     if numeric:
-        layout["xaxis"] |= {"tickvals": [v[0] for v in selection.grid]}
-    caption = (
-        "Validation accuracy of every variant, mean over seeds. The star is the one compared."
-        + _some(task)
+        ticks = sorted(v[0] for v in selection.grid)
+        axis = {"type": "log" if ticks[0] > 0 else "linear", "tickvals": ticks}
+    return _lines("sensitivity", caption, task, drawn, x, y, points, **axis)
+
+
+def against_cost(task: Task, drawn: Looks, metric: str, cost: str) -> Figure | None:
+    """The mean metric against one cost, and the Pareto front."""
+    found = {s.pooler: (getattr(s, cost), s.mean) for s in task.standings}
+    points = {name: (x, y) for name, (x, y) in found.items() if x and y is not None}
+    if len(points) < 2:
+        return None
+    (x, tick_format), y = COSTS[cost], f"{METRIC_NAMES[metric]} (%)"
+    offered = {n: p for n, p in points.items() if not control(n)}
+    front = {
+        name: (a, b)
+        for name, (a, b) in sorted(offered.items(), key=lambda item: item[1])
+        if not any(c <= a and d >= b and (c, d) != (a, b) for c, d in offered.values())
+    }
+    # A legend of many poolers would be higher than the figure.
+    legend = len(points) <= MOST_DRAWN + 1
+    named = set() if legend else {*front, task.reference}
+    frame = pd.DataFrame(
+        [(n, *p, clipped(n) if n in named else "") for n, p in points.items()],
+        columns=["pooler", x, y, "label"],
     )
-    return Figure("sensitivity", caption, data, layout)
+    plot = draw(px.scatter, frame, drawn, x=x, y=y, text="label", log_x=True)
+    plot.update_traces(cliponaxis=False, marker_size=11, textposition="top center")
+    plot.update_traces(hovertemplate="%{x:,.4~g}, %{y:.2f} %")
+    line = {"mode": "lines", "line": {"dash": "dot", "color": GREY}, "hoverinfo": "skip"}
+    plot.add_scatter(x=[a for a, _ in front.values()], y=[b for _, b in front.values()], **line)
+    plot.data[-1].showlegend = False
+    # Decades only, or 1, 2, 5: more tick labels would overlap on a phone.
+    wide = frame[x].max() > 100 * frame[x].min()
+    plot.update_xaxes(tickformat=tick_format, dtick=1 if wide else "D2")
+    plot.update_layout(showlegend=legend)
+    caption = f"Quality against {x}. Up and left is better; the dotted line is the Pareto front."
+    caption += "" if legend else " Point at a marker to read its name."
+    return Figure(f"cost-{cost}", caption + dagger_note(points), plot)
 
 
-def _drawn(task: Task) -> list[Standing]:
-    """The best poolers and the reference."""
-    reference = task.against[0].second if task.against else None
-    scored = [s for s in task.standings if s.scores]
-    return [*scored[:DRAWN], *(s for s in scored[DRAWN:] if s.pooler == reference)]
-
-
-def _some(task: Task) -> str:
-    few = len(task.standings) > DRAWN
-    told = f" Drawn are the {DRAWN} highest means and the reference." if few else ""
-    return told + note(s.pooler for s in _drawn(task))
-
-
-def _band(pooler: str, by_epoch: dict[int, list[float]], look: Look) -> list[Trace]:
-    epochs = [epoch + 1 for epoch in by_epoch]
-    low = [short(min(v)) for v in by_epoch.values()]
-    high = [short(max(v)) for v in by_epoch.values()]
-    shared = {"type": "scatter", "legendgroup": escape(pooler)}
-    band = {
-        "x": epochs + epochs[::-1],
-        "y": high + low[::-1],
-        "fill": "toself",
-        "mode": "lines",
-        "line": {"width": 0, "color": look.colour},
-        "opacity": 0.18,
-        "fillcolor": look.colour,
-        "hoverinfo": "skip",
-        "showlegend": False,
-    }
-    mean = {
-        "name": escape(marked(pooler)),
-        "x": epochs,
-        "y": [short(fmean(v)) for v in by_epoch.values()],
-        "customdata": [len(v) for v in by_epoch.values()],
-        "mode": "lines+markers",
-        "line": {"color": look.colour, "dash": look.dash, "width": 2},
-        "marker": {"symbol": look.symbol, "size": 6},
-        "hovertemplate": (
-            f"{escape(pooler)} epoch %{{x}}: %{{y:.4~g}} (%{{customdata}} seeds)<extra></extra>"
-        ),
-    }
-    return [shared | band, shared | mean]
-
-
-def _line(pooler: str, x: Sequence[Any], y: Sequence[float], look: Look) -> Trace:
-    return {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "name": escape(marked(pooler)),
-        "legendgroup": escape(pooler),
-        "x": list(x),
-        "y": [short(value) for value in y],
-        "line": {"color": look.colour, "dash": look.dash, "width": 2},
-        "marker": {"symbol": look.symbol, "size": 9},
-        "hovertemplate": f"{escape(pooler)}, %{{x}}: %{{y:.2f}} %<extra></extra>",
-    }
-
-
-def _lines(x: str, y: str) -> dict[str, Any]:
-    return {
-        "height": 400,
-        "margin": {"l": 10, "r": 16, "t": 40, "b": 10},
-        "legend": LEGEND,
-        "xaxis": axis(x),
-        "yaxis": axis(y),
-    }
-
-
-def _longest(data: Sequence[Trace]) -> int:
-    return max(max(trace["x"]) for trace in data)
-
-
-def _classes(task: Task, count: int) -> list[str]:
-    for s in task.standings:
-        for cell in s.finished:
-            names = (cell.record.get("data") or {}).get("classes") or []
-            if len(names) == count:
-                return [str(name) for name in names]
-    return [str(k) for k in range(count)]
+def _lines(
+    name: str,
+    caption: str,
+    task: Task,
+    drawn: Looks,
+    x: str,
+    y: str,
+    points: list[Point],
+    **axis: Any,
+) -> Figure | None:
+    """One line for each pooler, with settings of the x axis; None without points."""
+    frame = pd.DataFrame(points, columns=["pooler", x, y, "seeds"])
+    if frame.empty:
+        return None
+    plot = draw(px.line, frame, drawn, x=x, y=y, markers=True, hover_data=["seeds"])
+    plot.update_xaxes(**axis)
+    return Figure(name, caption + some_drawn(task), plot)

@@ -1,23 +1,46 @@
-"""Every record below a folder as rows that may be ranked: what was measured, by which code.
+"""All records below a folder as rows that may be ranked.
 
-A row is one pooler on one dataset and encoder under one configuration, made by one revision of the
-code from one state of data and weights. Its seeds are averaged; nothing else is ever mixed.
+A row is one pooler on one dataset and encoder under one configuration, run by one state of the
+code on one state of the data and weights. Its seeds are averaged; nothing else is ever mixed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from poolbench.runs.finished import Result, read_finished
-from poolbench.runs.study import StudyCell, written_setting
-from poolbench.stats.mean import Mean, mean_over_seeds
-from poolbench.stats.verdict import counted
+from poolbench.core.errors import UserError
+from poolbench.report.rendering import render, render_page
+from poolbench.report.summary import control, marked, usable
+from poolbench.report.tables import DIGITS, Cell, Table, frame_of, interval_cell, revision_of
+from poolbench.runs.identity import RunSpec, format_setting
+from poolbench.runs.record import RECORD, RunRecord
+from poolbench.runs.study import STUDY, read_declaration, read_run
+from poolbench.stats.paired_test import Mean, mean_over_seeds
+from poolbench.stats.scores import SCORES, Array
+from poolbench.stats.verdict import METRIC_NAMES, plural
 
 # Digests that must agree between rows with the same settings in these parts of the configuration.
 CONTENTS = {"data": ("dataset",), "encoder": ("encoder",), "tokens": ("dataset", "encoder")}
+
+
+class Result(NamedTuple):
+    """A finished run, when its record was written (s since 1970), and its scores (n,)."""
+
+    record: RunRecord
+    written: float
+    scores: Array
+
+    @property
+    def run(self) -> RunSpec:
+        """Its names and settings."""
+        return self.record.run
+
+    @property
+    def code(self) -> str:
+        """The state of the code that computed it."""
+        return self.record.digests.code or revision_of(self.record)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,23 +51,45 @@ class Row:
         results: one for each seed, seeds ascending.
         mean: the metric over seeds.
         unusual: settings that most rows of this dataset and encoder do not have.
-        stale: in what this row differs from the newest one; empty where it is current.
+        stale: how this row differs from the newest one; empty if it is current.
     """
 
-    results: tuple[Result, ...]
+    results: list[Result]
     mean: Mean
-    unusual: tuple[str, ...] = ()
-    stale: tuple[str, ...] = ()
+    unusual: list[str]
+    stale: list[str]
 
     @property
-    def newest(self) -> Result:
-        """The result that was written last."""
-        return max(self.results, key=lambda r: r.written)
+    def record(self) -> RunRecord:
+        """Any of its records: they differ only in the seed."""
+        return self.results[0].record
 
     @property
-    def cell(self) -> StudyCell:
-        """Any of its cells: they differ in nothing but the seed."""
-        return self.results[0].cell
+    def state(self) -> str:
+        """Current, or why the row is stale."""
+        return f"stale: {', '.join(self.stale)}" if self.stale else "current"
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands that train its runs; equal ones become one sweep over their seeds."""
+        seeds: dict[str, list[str]] = defaultdict(list)
+        for run in (result.run for result in self.results if result.run.command):
+            words = ["seed={}" if w == f"seed={run.seed}" else w for w in run.command.split(" ")]
+            seeds[" ".join(words)].append(str(run.seed))
+        commands = []
+        for command, of in seeds.items():
+            line = command.replace("seed={}", f"seed={','.join(of)}")
+            commands.append(line.replace("train.py", "train.py -m", 1) if of[1:] else line)
+        return commands
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """Code, contents and runs behind the row."""
+        runs, digests = [result.run for result in self.results], self.record.digests
+        facts = {name: getattr(digests, name)[:DIGITS] for name in ("code", *CONTENTS)}
+        facts["revision"] = revision_of(self.record)
+        facts["runs"] = ", ".join(f"{r.digest} (seed {r.seed}, study {r.study})" for r in runs)
+        return {name: value for name, value in facts.items() if value}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,120 +97,141 @@ class Leaderboard:
     """All rows below a folder: best mean first on each dataset and encoder, stale rows last.
 
     Attributes:
-        without: cells that failed, diverged, are damaged or still missing; folders below the root.
-        notes: what else a reader should know.
+        without: runs that failed, diverged, are damaged or missing, by their folder.
+        notes: studies whose declaration cannot be read.
     """
 
-    root: Path
     metric: str
-    rows: tuple[Row, ...]
-    without: tuple[StudyCell, ...]
-    notes: tuple[str, ...]
+    rows: list[Row]
+    without: dict[str, RunRecord]
+    notes: list[str]
+
+    @property
+    def summary(self) -> str:
+        """Numbers of rows and runs, and of runs without a result."""
+        stale = sum(bool(row.stale) for row in self.rows)
+        runs = plural(sum(len(row.results) for row in self.rows), "finished run")
+        text = f"{plural(len(self.rows), 'row')} from {runs}"
+        text += f", {stale} of them stale." if stale else "."
+        if self.without:
+            counts = Counter(record.status for record in self.without.values())
+            kinds = ", ".join(f"{n} {status}" for status, n in counts.items())
+            text += f" {plural(len(self.without), 'run')} without a result: {kinds}."
+        return text
+
+    def table(self) -> Table:
+        """The rows as a table."""
+        metric = f"{METRIC_NAMES[self.metric]} (%)"
+        frame = frame_of(
+            {
+                "pooler": Cell(
+                    marked(row.record.run.pooler),
+                    row.record.run.pooler,
+                    kind="",
+                    note="stale" * bool(row.stale),
+                    href=f"#row-{place}",
+                ),
+                metric: row.mean.value,
+                "95 % interval": interval_cell(row.mean.interval),
+                "seeds": len(row.results),
+                "dataset": row.record.run.dataset,
+                "encoder": row.record.run.encoder,
+                "unusual settings": Cell(",\n".join(row.unusual), kind="code lines"),
+                "state": Cell(row.state, row.state, "why tied" if row.stale else ""),
+                "examples": len(row.results[0].scores),
+                "parameters": row.record.parameters.pooler,
+                "row": place,
+            }
+            for place, row in enumerate(self.rows, 1)
+        )
+        styles = {metric: ".2f", "examples": ",d", "parameters": ",d"}
+        return Table("Leaderboard", frame, styles=styles | {"dataset": "tag", "encoder": "tag"})
+
+
+def leaderboard_files(board: Leaderboard) -> dict[str, str]:
+    """Names and contents of the files of a leaderboard."""
+    controls = any(control(row.record.run.pooler) for row in board.rows)
+    return {
+        "leaderboard.html": render_page("leaderboard.html", board=board, controls=controls),
+        "leaderboard.md": render("leaderboard.md", board=board, controls=controls),
+    }
 
 
 def read_leaderboard(root: Path, metric: str = "accuracy") -> Leaderboard:
-    """Everything below ``root``, whatever state it is in; the metric is of ``protocol.METRICS``.
+    """All records below ``root`` and all runs that a study there declares.
 
     Raises:
-        BadInput: ``root`` is not a folder, or there is no record below it.
+        UserError: ``root`` is not a folder, or there is no record below it.
     """
-    finished = read_finished(root, metric)
-    by_row: dict[tuple[Any, ...], list[Result]] = {}
-    for r in sorted(finished.results, key=lambda r: r.written):
-        names = r.cell.dataset, r.cell.encoder, r.cell.pooler
-        by_row.setdefault((*names, r.variant, r.code, r.schema), []).append(r)
-    rows = [_row(group, metric) for group in by_row.values()]
-    return Leaderboard(
-        root=root,
-        metric=metric,
-        rows=tuple(sorted(_marked(rows), key=_order)),
-        without=tuple(sorted(finished.without, key=_by_status)),
-        notes=(*map(_unread, finished.unread), *_repeated(by_row.values())),
-    )
+    if not root.is_dir():
+        raise UserError(f"{root} is not a folder")
+    runs = {path.parent: usable(read_run(path.parent), root) for path in root.rglob(RECORD)}
+    if not runs:
+        raise UserError(f"{root} holds no {RECORD}: train first, python train.py study=...")
+    notes = []
+    for path in sorted(root.rglob(STUDY)):
+        try:
+            declaration = read_declaration(path.parent)
+        except UserError:
+            notes.append(f"{path.relative_to(root)} is damaged: its missing runs are unknown.")
+        else:
+            for spec in declaration.runs if declaration else ():
+                folder = path.parent / spec.path
+                runs.setdefault(folder, RunRecord(run=spec, folder=folder, status="missing"))
+    groups: dict[tuple[str, ...], list[Result]] = defaultdict(list)
+    for record in (r for r in runs.values() if r.ok):
+        scores = SCORES[metric](record.predictions.labels, record.predictions.predictions)
+        result = Result(record, (record.folder / RECORD).stat().st_mtime, scores)
+        run = record.run
+        groups[run.dataset, run.encoder, run.pooler, run.variant, result.code].append(result)
+    without = {r.folder.relative_to(root).as_posix(): r for r in runs.values() if not r.ok}
+    without = dict(sorted(without.items(), key=lambda item: (item[1].status, item[0])))
+    return Leaderboard(metric, _rows(list(groups.values()), metric), without, notes)
 
 
-def _row(group: Sequence[Result], metric: str) -> Row:
-    """Oldest first in; of a seed that was trained twice the newest counts."""
-    by_seed = {r.cell.seed: r for r in group}
-    results = tuple(by_seed[seed] for seed in sorted(by_seed))
-    recorded = [r.cell.metric(f"test/{metric}") for r in results]
-    return Row(results, mean_over_seeds(recorded, [r.scores for r in results]))
-
-
-def _marked(rows: Sequence[Row]) -> list[Row]:
-    """The rows with what differs between them, and with the stale ones marked."""
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row.cell.dataset, row.cell.encoder), []).append(row)
-    return [
-        replace(row, unusual=_unusual(row, group), stale=_stale(row.newest, group))
-        for group in groups.values()
-        for row in group
-    ]
-
-
-def _unusual(row: Row, group: Sequence[Row]) -> tuple[str, ...]:
-    told = []
-    for key, value in sorted(row.results[0].settings.items()):
-        # Knobs of a pooler are compared with the same pooler's, everything else with all rows.
-        own = key.startswith("pooler.")
-        peers = [r for r in group if not own or r.cell.pooler == row.cell.pooler]
-        settings = [r.results[0].settings for r in peers]
-        # Older code did not have every key: that is no difference.
-        values = [other[key] for other in settings if key in other]
-        if values.count(value) <= len(values) / 2:
-            told.append(written_setting(key, value))
-    return tuple(told)
-
-
-def _stale(result: Result, group: Sequence[Row]) -> tuple[str, ...]:
-    peers = [row.newest for row in group]
-    current = max(peers, key=_age)
-    told = []
-    if result.code != current.code:
-        told.append("other code")
-    if result.schema != current.schema:
-        told.append(f"record schema {result.schema}, now {current.schema}")
-    for name, parts in CONTENTS.items():
-        alike = [p for p in peers if _part(p, parts) == _part(result, parts)]
-        if result.digests.get(name) != max(alike, key=_age).digests.get(name):
-            told.append(f"other {name}")
-    return tuple(told)
-
-
-def _age(result: Result) -> tuple[int, float]:
-    return result.schema, result.written
-
-
-def _part(result: Result, parts: Sequence[str]) -> Mapping[str, Any]:
-    return {k: v for k, v in result.settings.items() if k.partition(".")[0] in parts}
-
-
-def _repeated(groups: Iterable[Sequence[Result]]) -> list[str]:
-    """Seeds of one row that were trained more than once."""
-    again, otherwise = 0, []
+def _rows(groups: list[list[Result]], metric: str) -> list[Row]:
+    """One row for each group of results."""
     for group in groups:
-        newest = {r.cell.seed: r for r in group}
-        for r in group:
-            kept = newest[r.cell.seed]
-            again += r is not kept
-            if not np.array_equal(r.scores, kept.scores):
-                otherwise.append(f"{r.cell.folder} (not counted) and {kept.cell.folder}")
-    told = [f"The same cell with other results: {pair}." for pair in otherwise]
-    if again:
-        cells = counted(again, "cell")
-        told.insert(0, f"Trained more than once: {cells}; of each the newest counts.")
-    return told
+        group.sort(key=lambda r: (r.written, r.record.folder))
+    rows = []
+    for group in groups:
+        newest = group[-1]
+        by_seed = {r.run.seed: r for r in group}  # of a repeated seed the newest counts
+        results = [by_seed[seed] for seed in sorted(by_seed)]
+        recorded = [r.record.metrics.get(f"test/{metric}") for r in results]
+        mean = mean_over_seeds(recorded, [r.scores for r in results])
+        place = newest.run.dataset, newest.run.encoder
+        peers = [g[-1] for g in groups if (g[-1].run.dataset, g[-1].run.encoder) == place]
+        rows.append(Row(results, mean, _unusual(newest, peers), _stale(newest, peers)))
+
+    def order(row: Row) -> tuple[Any, ...]:
+        run = row.record.run
+        return run.dataset, run.encoder, bool(row.stale), -row.mean.value, run.pooler, row.unusual
+
+    return sorted(rows, key=order)
 
 
-def _unread(plan: str) -> str:
-    return f"{plan} is damaged: what it planned and its commands are not shown."
+def _unusual(result: Result, peers: Sequence[Result]) -> list[str]:
+    unusual = []
+    same_pooler = [p for p in peers if p.run.pooler == result.run.pooler]
+    for key, value in sorted(result.run.settings.items()):
+        # Settings of a pooler are compared with the same pooler only. Code of another state may
+        # lack a key: that is no difference.
+        others = same_pooler if key.startswith("pooler.") else peers
+        values = [other.run.settings[key] for other in others if key in other.run.settings]
+        if values.count(value) <= len(values) / 2:
+            unusual.append(format_setting(key, value))
+    return unusual
 
 
-def _order(row: Row) -> tuple[Any, ...]:
-    cell = row.cell
-    return cell.dataset, cell.encoder, bool(row.stale), -row.mean.value, cell.pooler, row.unusual
+def _stale(result: Result, peers: Sequence[Result]) -> list[str]:
+    def part(of: Result, groups: tuple[str, ...]) -> dict[str, Any]:
+        return {k: v for k, v in of.run.settings.items() if k.partition(".")[0] in groups}
 
-
-def _by_status(cell: StudyCell) -> tuple[str, str]:
-    return cell.status, cell.folder
+    stale = ["other code"] if result.code != max(peers, key=lambda r: r.written).code else []
+    for name, parts in CONTENTS.items():
+        same = [p for p in peers if part(p, parts) == part(result, parts)]
+        newest = max(same, key=lambda r: r.written)
+        if getattr(result.record.digests, name) != getattr(newest.record.digests, name):
+            stale.append(f"other {name}")
+    return stale

@@ -1,99 +1,152 @@
-"""What a study found: standings, verdicts and the top group of every dataset and encoder."""
+"""Findings of a study: standings, verdicts and the top group of each dataset and encoder."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean, median
-from typing import Any
+from pathlib import Path
+from statistics import fmean, median, mode
 
 import numpy as np
 
-from poolbench.report.controls import control
 from poolbench.report.selection import Selection
-from poolbench.runs.pooler_cost import PoolerCosts, read_pooler_costs
-from poolbench.runs.study import Study, StudyCell
+from poolbench.runs.protocol import Protocol
+from poolbench.runs.record import ContractLine, RecordError, RunRecord
+from poolbench.runs.study import Study
 from poolbench.stats.across_datasets import Across, compare_across
-from poolbench.stats.compare import compare_all_pairs, compare_with_reference, top_group
-from poolbench.stats.pairing import Run
-from poolbench.stats.protocol import Protocol
+from poolbench.stats.compare import ScoredRun, compare_all_pairs, compare_with_reference, top_group
 from poolbench.stats.scores import Array
 from poolbench.stats.verdict import Comparison
 
-# Timings closer than this are one timing; equal parameter counts are equal anyway.
-SAME_COST = 1.1
+SAME_COST = 1.1  # timings closer than this factor are equal
+MOST_DRAWN = 8  # poolers in one figure; more cannot be told apart
+CONTROLS = {"pitfall-": "pitfall", "control-": "width control"}
+CONTROLS_EXPLAINED = (
+    "† A control is compared and never recommended: a pitfall makes a known mistake on purpose; a "
+    "width control has the width of another pooler but not its method."
+)
+
+
+def control(pooler: str) -> str | None:
+    """Kind of a control, by its name; None for a pooler that may be recommended.
+
+    Example:
+        >>> control("pitfall-view_conv"), control("control-mean_1536"), control("mean")
+        ('pitfall', 'width control', None)
+    """
+    return next((kind for prefix, kind in CONTROLS.items() if pooler.startswith(prefix)), None)
+
+
+def marked(pooler: str) -> str:
+    """The name as tables and figures show it: a control has a dagger."""
+    return f"† {pooler}" if control(pooler) else pooler
+
+
+def dagger_note(poolers: Iterable[str]) -> str:
+    """Ends a caption: explains the dagger if one of the poolers is a control."""
+    return " †\N{NO-BREAK SPACE}marks a control." if any(map(control, poolers)) else ""
+
+
+def usable(record: RunRecord, root: Path) -> RunRecord:
+    """The record; without predictions that can be compared it gets the status damaged.
+
+    Files in its error become relative to ``root``.
+    """
+    status, error = record.status, record.error or ""
+    try:
+        if record.ok and len(record.predictions.labels) < 2:
+            status, error = "damaged", "fewer than 2 test examples"
+    except RecordError as unreadable:
+        status, error = "damaged", str(unreadable)
+    error = error.replace(f"{root}/", "")
+    return record.model_copy(update={"status": status, "error": error or None})
 
 
 @dataclass(frozen=True, eq=False)
 class Standing:
-    """One pooler on one dataset and encoder: how good at each seed, and what it costs.
+    """One pooler on one dataset and encoder; costs are None if unknown.
 
-    ``scores`` maps seeds to the metric in percent; it is empty where a seed has several variants,
-    since none of them is the pooler's. Costs are None where they are not known:
-    ``pooler_ms`` is the pooler's own time, forward and backward, in the study's benchmark,
-    ``samples_per_sec`` that of the whole training, a median over seeds.
+    Attributes:
+        finished: its finished runs, seeds ascending.
+        scores: the metric in percent by seed; empty if a seed has several variants.
+        trained_parameters: of pooler and head: a wide pooled vector needs a large head.
+        pooler_ms: forward and backward pass of the pooler on one batch.
+        relative_throughput: of inference, timed in turn with ``mean``.
     """
 
     pooler: str
-    cells: tuple[StudyCell, ...]
-    scores: Mapping[int, float]
+    finished: list[RunRecord]
+    scores: dict[int, float]
     pooler_parameters: int | None
-    head_parameters: int | None
+    trained_parameters: int | None
     pooler_ms: float | None
-    samples_per_sec: float | None
+    relative_throughput: float | None
 
     @property
     def mean(self) -> float | None:
-        """The metric in percent, over seeds."""
+        """The metric in percent, mean over seeds."""
         return fmean(self.scores.values()) if self.scores else None
-
-    @property
-    def trained_parameters(self) -> int | None:
-        """Of pooler and head: a wide pooled vector is paid for in the head."""
-        if self.pooler_parameters is None or self.head_parameters is None:
-            return None
-        return self.pooler_parameters + self.head_parameters
-
-    @property
-    def finished(self) -> list[StudyCell]:
-        """Its trained and tested cells, seeds ascending."""
-        return sorted((c for c in self.cells if c.ok), key=lambda c: c.seed)
 
     @cached_property
     def right(self) -> Array:
-        """Per test example the share of seeds that got it right, (n,); empty without scores."""
-        kept = [c.predictions for c in self.finished if c.predictions is not None and self.scores]
-        if not kept or len({len(p.labels) for p in kept}) > 1:
+        """Share of seeds that classify each test example correctly, (n,); empty without scores."""
+        kept = [r.predictions for r in self.finished if self.scores]
+        if len({len(p.labels) for p in kept}) != 1:
             return np.empty(0)
         return np.asarray(np.mean([p.predictions == p.labels for p in kept], axis=0))
+
+    @cached_property
+    def certificate(self) -> dict[str, ContractLine]:
+        """Contract lines of the worst run: a failed one, else the largest deviation."""
+        worst: dict[str, ContractLine] = {}
+        for record in self.finished:
+            for name, line in record.certificate.items():
+                other = worst.get(name, line)
+                worst[name] = max(other, line, key=lambda x: (not x.kept, abs(x.deviation or 0.0)))
+        return _in_order(worst)
+
+    @property
+    def failed_lines(self) -> list[str]:
+        """Contract lines that a run failed."""
+        return [name for name, line in self.certificate.items() if not line.kept]
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One dataset read by one encoder, with every pooler's standing there, best mean first.
+    """One dataset with one encoder, and the standings of all its poolers, best mean first.
 
-    ``against`` compares with the reference, ``pairs`` all poolers with each other, ``top`` are
-    those that none beats, controls aside. ``cheapest`` is the recommended one of these, None
-    without verdicts.
+    ``against`` are the comparisons with the reference, ``pairs`` those of all pairs; ``top`` is
+    the top group without controls.
     """
 
     dataset: str
     encoder: str
-    standings: tuple[Standing, ...]
-    against: tuple[Comparison, ...]
-    pairs: tuple[Comparison, ...]
-    top: tuple[str, ...]
+    reference: str
+    standings: list[Standing]
+    against: list[Comparison]
+    pairs: list[Comparison]
+    top: list[str]
     texts: Sequence[str] | None
 
     @property
     def name(self) -> str:
-        """dataset x encoder."""
-        return f"{self.dataset} x {self.encoder}"
+        """Dataset × encoder."""
+        return f"{self.dataset} × {self.encoder}"
 
     @property
-    def candidates(self) -> tuple[Standing, ...]:
-        """The standings of those that may be recommended: all but the controls."""
-        return tuple(s for s in self.standings if not control(s.pooler))
+    def candidates(self) -> list[Standing]:
+        """The standings of poolers that may be recommended: all but the controls."""
+        return [s for s in self.standings if not control(s.pooler)]
+
+    @property
+    def drawn(self) -> list[Standing]:
+        """The standings of figures that cannot show all: the best means and the reference."""
+        scored = [s for s in self.standings if s.scores]
+        return [s for i, s in enumerate(scored) if i < MOST_DRAWN or s.pooler == self.reference]
+
+    @property
+    def promises(self) -> dict[str, ContractLine]:
+        """The contract lines that were measured here."""
+        return _in_order({n: line for s in self.standings for n, line in s.certificate.items()})
 
     def standing(self, pooler: str) -> Standing:
         """The standing of one pooler."""
@@ -101,76 +154,76 @@ class Task:
 
     def pair(self, first: str, second: str) -> Comparison:
         """Two poolers compared in the family of all pairs, first minus second."""
-        for c in self.pairs:
-            if (c.first, c.second) == (first, second):
-                return c
-            if (c.second, c.first) == (first, second):
-                return c.swapped()
-        raise KeyError((first, second))
+        c = next(c for c in self.pairs if {c.first, c.second} == {first, second})
+        return c if c.first == first else c.swapped()
 
     @property
     def cost(self) -> str:
-        """What the top group is weighed by: ``pooler_ms`` where all have it, else parameters."""
+        """The cost that decides: ``pooler_ms`` if the whole top group has it, else parameters."""
         timed = all(self.standing(name).pooler_ms is not None for name in self.top)
         return "pooler_ms" if self.top and timed else "trained_parameters"
 
     @property
     def cheapest(self) -> Standing | None:
-        """Of the top group; among equally cheap ones the highest mean."""
-        group = [self.standing(name) for name in self.top]
-        priced = [(getattr(s, self.cost), s) for s in group if getattr(s, self.cost) is not None]
-        if not priced:
-            return None
-        least = min(price for price, _ in priced)
-        return max((s for price, s in priced if price <= SAME_COST * least), key=_quality)
+        """The recommended pooler: cheapest of the top group, of equal costs the highest mean."""
+        costs = {name: getattr(self.standing(name), self.cost) for name in self.top}
+        known = {name: cost for name, cost in costs.items() if cost is not None}
+        cheap = [n for n, cost in known.items() if cost <= SAME_COST * min(known.values())]
+        return max(map(self.standing, cheap), key=lambda s: s.mean or 0.0, default=None)
 
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """Everything a report shows. ``across`` is empty unless there are several tasks.
-
-    ``costs`` is the benchmark of the study's poolers.
-    """
+    """Everything a report shows; ``across`` is empty unless there are several tasks."""
 
     study: Study
     protocol: Protocol
-    tasks: tuple[Task, ...]
-    across: tuple[Across, ...]
+    tasks: list[Task]
+    across: list[Across]
     selection: Selection | None
-    costs: PoolerCosts
-    notes: tuple[str, ...]
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """All seeds that any cell has or should have."""
-        return tuple(sorted({cell.seed for cell in self.study.cells}))
+    notes: list[str]
 
 
 def find(study: Study, protocol: Protocol, selection: Selection | None = None) -> Findings:
-    """Compare the poolers of a study; with a selection, the variants it chose.
+    """Compare the poolers of a study; with a selection, its chosen variants.
 
-    A reference that the study does not have is replaced by its first pooler, and a note says so.
+    A reference that is not in the study is replaced by the first pooler, with a note.
     """
-    cells = selection.chosen if selection else study.cells
-    names = sorted({cell.pooler for cell in cells}, key=lambda name: (bool(control(name)), name))
+    runs = sorted(selection.chosen if selection else study.runs, key=lambda r: r.run.seed)
+    names = sorted({r.run.pooler for r in runs}, key=lambda name: (bool(control(name)), name))
     notes = []
     if protocol.reference not in names:
         notes.append(
-            f"The reference {protocol.reference} is not in this study: {names[0]}, its first "
-            "pooler by name, takes its place."
+            f"The reference {protocol.reference} is not in this study: {names[0]}, the first "
+            "pooler by name, is the reference instead."
         )
-        protocol = replace(protocol, reference=names[0])
-    runs = [_run(cell, selection.budget if selection else None) for cell in cells]
-    against = compare_with_reference(runs, protocol)
-    pairs = compare_all_pairs(runs, protocol)
-    costs = read_pooler_costs(study.folder)
-    where = sorted({(cell.dataset, cell.encoder) for cell in cells})
-    tasks = tuple(
-        _task(study, place, cells, against, pairs, protocol.metric, costs) for place in where
-    )
+        protocol = protocol.model_copy(update={"reference": names[0]})
+    scored = [ScoredRun.from_record(r, len(selection.grid) if selection else None) for r in runs]
+    against = compare_with_reference(scored, protocol)
+    pairs = compare_all_pairs(scored, protocol)
+    tasks = []
+    for place in sorted({(r.run.dataset, r.run.encoder) for r in runs}):
+        here = [r for r in runs if (r.run.dataset, r.run.encoder) == place]
+        standings = [
+            _standing(name, [r for r in here if r.run.pooler == name], protocol.metric)
+            for name in sorted({r.run.pooler for r in here})
+        ]
+        standings.sort(key=lambda s: -(s.mean or 0.0))
+        rank = {s.pooler: i for i, s in enumerate(standings)}
+        # Poolers that only other tasks have are not shown here.
+        of_task = [
+            [c for c in family if (c.dataset, c.encoder) == place and c.first in rank]
+            for family in (against, pairs)
+        ]
+        compared = sorted(of_task[0], key=lambda c: rank[c.first])
+        matched = [c for c in of_task[1] if c.second in rank]
+        top = sorted(top_group(without_controls(matched)), key=lambda name: rank[name])
+        texts = study.test_texts.get(place)
+        task = Task(*place, protocol.reference, standings, compared, matched, top, texts)
+        tasks.append(task)
     across = compare_across(against, protocol) if len(tasks) > 1 and against else []
     across.sort(key=lambda a: (a.delta is None, -(a.delta or 0.0)))
-    return Findings(study, protocol, tasks, tuple(across), selection, costs, tuple(notes))
+    return Findings(study, protocol, tasks, across, selection, notes)
 
 
 def without_controls(pairs: Sequence[Comparison]) -> list[Comparison]:
@@ -178,73 +231,27 @@ def without_controls(pairs: Sequence[Comparison]) -> list[Comparison]:
     return [c for c in pairs if not (control(c.first) or control(c.second))]
 
 
-def _task(
-    study: Study,
-    place: tuple[str, str],
-    cells: Sequence[StudyCell],
-    against: Sequence[Comparison],
-    pairs: Sequence[Comparison],
-    metric: str,
-    costs: PoolerCosts,
-) -> Task:
-    here = [cell for cell in cells if (cell.dataset, cell.encoder) == place]
-    by_pooler: dict[str, list[StudyCell]] = {}
-    for cell in here:
-        by_pooler.setdefault(cell.pooler, []).append(cell)
-    standings = [_standing(name, group, metric, costs) for name, group in by_pooler.items()]
-    standings.sort(key=lambda s: (-_quality(s), s.pooler))
-    rank = {s.pooler: i for i, s in enumerate(standings)}
-    # A pooler that other tasks have, and this one does not, has nothing to show here.
-    compared = [c for c in against if (c.dataset, c.encoder) == place and c.first in rank]
-    matched = [
-        c for c in pairs if (c.dataset, c.encoder) == place and {c.first, c.second} <= rank.keys()
-    ]
-    return Task(
-        *place,
-        standings=tuple(standings),
-        against=tuple(sorted(compared, key=lambda c: rank[c.first])),
-        pairs=tuple(matched),
-        top=tuple(sorted(top_group(without_controls(matched)), key=lambda name: rank[name])),
-        texts=study.texts.get(place),
-    )
+def _standing(pooler: str, runs: Sequence[RunRecord], metric: str) -> Standing:
+    finished = [r for r in runs if r.ok]
+    unique = len({r.run.seed for r in finished}) == len(finished)
+    scores = {r.run.seed: r.metrics.get(f"test/{metric}") for r in finished if unique}
 
+    def of_runs(name: str) -> float | None:
+        known = [r.metrics[name] for r in finished if name in r.metrics]
+        return median(known) if known else None
 
-def _standing(pooler: str, cells: Sequence[StudyCell], metric: str, costs: PoolerCosts) -> Standing:
-    finished = [cell for cell in cells if cell.ok]
-    one_each = len({c.seed for c in finished}) == len(finished)
-    scores = {c.seed: c.metric(f"test/{metric}") for c in finished if one_each}
-    parameters = [c.record.get("parameters") or {} for c in finished]
+    parts = [r.parameters for r in finished]
     return Standing(
-        pooler=pooler,
-        cells=tuple(cells),
-        scores={seed: 100 * score for seed, score in sorted(scores.items()) if score is not None},
-        pooler_parameters=_usual([p.get("pooler") for p in parameters]),
-        head_parameters=_usual([p.get("head") for p in parameters]),
-        pooler_ms=costs.milliseconds.get(pooler),
-        samples_per_sec=_middle([c.metric("perf/samples_per_sec") for c in finished]),
+        pooler,
+        finished,
+        {seed: 100 * score for seed, score in scores.items() if score is not None},
+        mode(p.pooler for p in parts) if parts else None,
+        mode(p.pooler + p.head for p in parts) if parts else None,
+        of_runs("perf/pooler_train_ms"),
+        of_runs("perf/relative_throughput"),
     )
 
 
-def _run(cell: StudyCell, budget: int | None) -> Run:
-    kept = cell.predictions
-    if kept is not None and len(kept.labels) > 1:
-        return Run.from_record(cell.record, kept.labels, kept.predictions, budget)
-    status = "too few test examples" if cell.ok else cell.status
-    nothing = np.empty(0, dtype=np.int64)
-    return Run(
-        cell.dataset, cell.encoder, cell.pooler, cell.seed, status, nothing, nothing, budget=budget
-    )
-
-
-def _quality(standing: Standing) -> float:
-    return -1.0 if standing.mean is None else standing.mean
-
-
-def _usual(values: Sequence[Any]) -> int | None:
-    counts = Counter(value for value in values if value is not None)
-    return int(counts.most_common(1)[0][0]) if counts else None
-
-
-def _middle(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return median(known) if known else None
+def _in_order(lines: dict[str, ContractLine]) -> dict[str, ContractLine]:
+    """T2 before T10, T7 before T7 bfloat16."""
+    return {n: lines[n] for n in sorted(lines, key=lambda n: (len(n.partition(" ")[0]), n))}

@@ -1,184 +1,263 @@
-"""The verdicts as HTML tables: against the reference, and every pair."""
+"""Tables of a report as pandas DataFrames, and how they become HTML, Markdown and CSV."""
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from poolbench.report.blocks import (
-    NOTHING,
-    Entry,
-    details,
-    interval_bar,
-    number,
-    paragraphs,
-    table,
-    text,
-)
-from poolbench.report.controls import EXPLAINED, control, marked, note
-from poolbench.report.summary import Standing, Task
-from poolbench.runs.pooler_cost import PoolerCosts
+import pandas as pd
+from markupsafe import Markup
+
+from poolbench.report.rendering import markdown_text
+from poolbench.report.summary import Findings, Task, control, marked
+from poolbench.runs.record import ContractLine, RunRecord
 from poolbench.stats.across_datasets import Across
 from poolbench.stats.verdict import (
     METRIC_NAMES,
     Comparison,
     Word,
-    percent,
-    points,
-    span,
-    written_p,
+    format_interval,
+    format_p,
+    format_percent,
+    format_points,
 )
 
-SIGNS = {
-    Word.TIED: "=",
-    Word.NOT_ENOUGH: "?",
-    Word.TOO_SMALL: "?",
-    Word.NONE: NOTHING,
-}
+DASH = "\N{EN DASH}"  # an unknown value
+DIGITS = 12  # of a digest: enough to compare two by eye
+SIGNS = {Word.TIED: "=", Word.NEEDS_SEEDS: "?", Word.NEEDS_EXAMPLES: "?", Word.NONE: DASH}
+COMPARED = (
+    *("dataset", "encoder", "first", "second", "metric", "delta", "p", "p_holm", "family", "word"),
+    *("why", "exploratory", "margin", "examples", "examples_needed"),
+)
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a formula begins in a spreadsheet
 
 
-def sign(word: Word) -> str:
+@dataclass(frozen=True)
+class Cell:
+    """A table cell that shows more than its value.
+
+    ``value`` sorts its column, ``kind`` is a CSS class, ``note`` a second line, ``title`` is shown
+    on hover; ``bar`` draws an interval: low, difference, high, margin, and both ends of the scale.
+    """
+
+    text: str = DASH
+    value: float | str | None = None
+    kind: str = "number"
+    note: str = ""
+    title: str = ""
+    href: str = ""
+    bar: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A DataFrame to show; ``styles`` maps columns to a number format or the CSS class of texts."""
+
+    name: str
+    frame: pd.DataFrame
+    styles: Mapping[str, str] = field(default_factory=dict)
+    kind: str = ""
+
+    @property
+    def rows(self) -> list[list[Cell]]:
+        """The cells of every row."""
+        styles = [self.styles.get(column, "") for column in self.frame]
+        rows = self.frame.itertuples(index=False, name=None)
+        return [[_cell(*pair) for pair in zip(row, styles, strict=True)] for row in rows]
+
+    @property
+    def markdown(self) -> Markup:
+        """The table in GitHub Markdown."""
+        columns = zip(*self.rows, strict=True)
+        numeric = [any(c.kind.startswith("number") for c in column) for column in columns]
+        rows = [list(self.frame), ["---:" if number else "---" for number in numeric]]
+        rows += [
+            ["" if c.text == DASH else f"{c.text} {c.note}".strip() for c in r] for r in self.rows
+        ]
+        return Markup("\n".join(f"| {' | '.join(map(markdown_text, row))} |" for row in rows))
+
+
+def frame_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a DataFrame that keeps None and integers as they are."""
+    return pd.DataFrame(list(rows), dtype=object)
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """CSV in which no text is a formula: spreadsheets read a leading apostrophe as text."""
+
+    def guard(value: Any) -> Any:
+        return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+    return frame.map(guard).rename(columns=guard).to_csv(index=False)
+
+
+def verdict_table(task: Task, findings: Findings) -> Table:
+    """Each pooler against the reference, with its costs."""
+    compared = {c.first: c for c in task.against}
+    tested = [c for c in task.against if c.interval]
+    ends = [end for c in tested for end in (*(c.interval or ()), -c.margin, c.margin)]
+    interval = f"{format_percent(1 - tested[0].level)} interval" if tested else "interval"
+    metric = f"{METRIC_NAMES[findings.protocol.metric]} (%)"
+    frame = frame_of(
+        {
+            "pooler": marked(s.pooler),
+            "verdict": _verdict(c) if c else "reference",
+            "difference": c and c.delta,
+            interval: c and _interval(c, ends),
+            "p (Holm)": c and _p(c.p_holm),
+            metric: s.mean,
+            "seeds": len(c.seeds if c else s.scores) or None,
+            "examples": (c.examples if c else len(s.right)) or None,
+            "parameters": s.pooler_parameters,
+            "pooler ms": s.pooler_ms,
+            "throughput": s.relative_throughput,
+        }
+        for s in task.standings
+        for c in [compared.get(s.pooler)]
+    )
+    unmeasured = [c for c in ("pooler ms", "throughput") if frame[c].isna().all()]
+    styles = {"difference": "+.1f", "examples": ",d", "parameters": ",d", metric: ".1f"}
+    styles |= {"throughput": ".2f", "pooler ms": ".3g"}
+    return Table("Verdicts", frame.drop(columns=unmeasured), styles)
+
+
+def pairs_table(task: Task) -> Table:
+    """All pairs: row minus column in points, after Holm over all pairs."""
+    names = [s.pooler for s in task.standings]
+
+    def cell(first: str, second: str) -> Cell | str:
+        if first == second:
+            return ""
+        c = task.pair(first, second)
+        text = DASH if c.delta is None else f"{format_points(c.delta)} {_sign(c.word)}"
+        return Cell(text, c.delta, _kind(c.word), title=c.sentence)
+
+    columns = ["row minus column", *map(marked, names)]
+    rows = [[marked(a), *(cell(a, b) for b in names)] for a in names]
+    return Table("All pairs", pd.DataFrame(rows, columns=columns, dtype=object), kind="matrix")
+
+
+def across_table(across: list[Across]) -> Table:
+    """Each pooler against the reference over all datasets and encoders."""
+    frame = frame_of(
+        {"pooler": marked(a.first)}
+        | a.counts
+        | {
+            "better on at least": a.beats_at_least,
+            "worse on at least": a.loses_at_least,
+            "mean difference": a.delta,
+            "interval": a.interval and Cell(format_interval(a.interval), a.delta),
+            "p (Holm)": _p(a.p),
+        }
+        for a in across
+    )
+    return Table("All datasets and encoders", frame, {"mean difference": "+.1f"})
+
+
+def contract_table(task: Task) -> Table:
+    """Poolers by contract lines: passed or failed, with the largest deviation."""
+    frame = frame_of(
+        {"pooler": marked(s.pooler)}
+        | {name: _contract(name, s.certificate.get(name)) for name in task.promises}
+        for s in task.standings
+    )
+    return Table("Padding certificate", frame)
+
+
+def comparison_frame(findings: Findings) -> pd.DataFrame:
+    """One row per comparison with the reference and per pair; differences in points."""
+    rows = []
+    for task in findings.tasks:
+        for c in (*task.against, *task.pairs):
+            row = {name: getattr(c, name) for name in COMPARED}
+            row |= {"first_control": control(c.first), "second_control": control(c.second)}
+            row |= dict(zip(("low", "high"), c.interval or (None, None), strict=True))
+            more = c.more_seeds or (None, None, None)
+            row |= dict(zip(("more_seeds", "more_seeds_10", "more_seeds_90"), more, strict=True))
+            row["compared_with"] = "reference" if c in task.against else "all pairs"
+            rows.append(row | {"confidence": 1 - c.level, "seeds": len(c.seeds) or None})
+    return frame_of(rows)
+
+
+def runs_frame(findings: Findings) -> pd.DataFrame:
+    """One row per run, finished or not, with everything its record measured."""
+    parts: dict[str, Any] = dict.fromkeys(
+        ("parameters", "status", "error", "metrics", "seconds", "hardware", "versions"), True
+    )
+    parts["run"] = {"dataset", "encoder", "pooler", "seed", "digest", "command"}
+    parts |= {"data": {"examples"}, "digests": {"data", "test_ids", "encoder", "tokens", "code"}}
+    rows = [
+        r.model_dump(include=parts, exclude=set() if r.ok else {"parameters"})
+        | {"control": control(r.run.pooler), "epochs": len(r.history) or None}
+        | {"encoder tuning": r.run.setting("encoder.tuning"), "revision": revision_of(r)}
+        for r in findings.study.runs
+    ]
+    frame = pd.json_normalize(rows, sep="/")
+    return frame.rename(columns=lambda name: name.removeprefix("run/").removeprefix("metrics/"))
+
+
+def runs_table(findings: Findings) -> Table:
+    """All runs of the study with their commands."""
+    test = f"test/{findings.protocol.metric}"
+    shown = ["pooler", "seed", "status", test, "best/val_accuracy", "epochs", "seconds/wall"]
+    shown[1:1] = ["dataset", "encoder"] if len(findings.tasks) > 1 else []
+    frame = runs_frame(findings)
+    frame["pooler"] = frame["pooler"].map(marked)
+    frame["status"] += frame["error"].map(lambda error: f": {error}" if error else "")
+    frame = frame.reindex(columns=[*shown, "digest", "command"])
+    styles = {test: ".2%", "best/val_accuracy": ".2%", "seconds/wall": ",.1f", "epochs": ".0f"}
+    return Table("All runs", frame, styles | {"digest": "code tag", "command": "code command"})
+
+
+def interval_cell(interval: tuple[float, float] | None) -> Cell | None:
+    """An interval of a mean, in percent."""
+    return Cell("{:.1f} to {:.1f}".format(*interval), interval[0]) if interval else None
+
+
+def revision_of(record: RunRecord) -> str:
+    """Commit of the code, and whether files differed from it; empty if it was not recorded."""
+    commit = record.revision
+    return commit.commit[:DIGITS] + " with uncommitted changes" * commit.modified if commit else ""
+
+
+def _cell(value: Any, style: str) -> Cell:
+    if isinstance(value, Cell):
+        return value
+    if isinstance(value, str):
+        return Cell(value, value, style)
+    return Cell() if pd.isna(value) else Cell(format(value, style), float(value))
+
+
+def _verdict(c: Comparison) -> Cell:
+    note = c.why or "exploratory" * c.exploratory
+    kind = f"{'why' if c.why else 'word'} {_kind(c.word)}"
+    return Cell(f"{_sign(c.word)} {c.verdict}", str(c.word), kind, note)
+
+
+def _interval(c: Comparison, ends: list[float]) -> Cell | None:
+    if c.delta is None or c.interval is None:
+        return None
+    bar = (c.interval[0], c.delta, c.interval[1], c.margin, min(ends), max(ends))
+    return Cell(format_interval(c.interval), c.delta, "number interval", bar=bar)
+
+
+def _sign(word: Word) -> str:
     """A verdict as one character, so that colour is never the only sign."""
     return "▲" if word.wins else "▼" if word.loses else SIGNS[word]
 
 
-def verdicts(task: Task, metric: str, costs: PoolerCosts) -> str:
-    """Each pooler against the reference, and the same in sentences."""
-    by_pooler = {c.first: c for c in task.against}
-    timed = any(s.pooler_ms is not None for s in task.standings)
-    level = next((c.level for c in task.against if c.interval), None)
-    columns = [
-        "pooler",
-        "verdict",
-        "difference",
-        f"{percent(1 - level)} interval" if level else "interval",
-        "p (Holm)",
-        f"{METRIC_NAMES[metric]} (%)",
-        "seeds",
-        "examples",
-        "parameters",
-        *(["pooler ms"] if timed else []),
-        "examples/s*",
-    ]
-    reach = _reach(task)
-    rows = []
-    for s in task.standings:
-        row = [text(marked(s.pooler)), *_compared(by_pooler.get(s.pooler), s, reach)]
-        row.append(number(s.pooler_parameters, ",.0f"))
-        row += [number(s.pooler_ms, ".3g")] if timed else []
-        row.append(number(s.samples_per_sec, ",.0f"))
-        rows.append(row)
-    caption = (
-        "Differences in points; the grey band is the margin. Parameters are the pooler's own. "
-        "* Training speed is indicative: runs on a shared machine cannot be compared by time."
-    )
-    if timed:
-        caption += f" Pooler ms is forward and backward of one batch ({costs.setting}), "
-        caption += "all poolers in turn in one run."
-    if any(control(s.pooler) for s in task.standings):
-        caption += f" {EXPLAINED}"
-    sentences = [c.sentence for c in task.against]
-    told = details("The same in sentences", paragraphs(sentences)) if sentences else ""
-    return table("Verdicts", columns, rows, caption) + told
-
-
-def overall_table(across: Sequence[Across]) -> str:
-    """Each pooler over all datasets and encoders, and the same in sentences."""
-    columns = ["pooler", "wins", "ties", "losses", "undecided", "no verdict", "sure of at least"]
-    columns += ["mean difference", "interval", "p (Holm)"]
-    rows = [
-        [
-            text(marked(a.first)),
-            *(number(n, "d") for n in (a.wins, a.ties, a.losses, a.undecided, a.without_verdict)),
-            text(_sure(a), "word"),
-            number(a.delta, "+.1f"),
-            Entry(span(a.interval) if a.interval else NOTHING, a.delta, "number"),
-            Entry(_p(a.p), a.p, "number"),
-        ]
-        for a in across
-    ]
-    caption = (
-        f"Against {across[0].second}, in datasets x encoders. The mean difference is over these "
-        f"datasets alone, with its {percent(1 - across[0].level)} interval."
-        f"{note(a.first for a in across)}"
-    )
-    told = details("The same in sentences", paragraphs(a.sentence for a in across))
-    return table("Over all datasets and encoders", columns, rows, caption) + told
-
-
-def matrix(task: Task) -> str:
-    """Every pair: row minus column in points, after Holm over all pairs."""
-    names = [s.pooler for s in task.standings]
-    if len(names) < 2:
-        return ""
-    rows = []
-    for first in names:
-        pairs = [None if first == second else task.pair(first, second) for second in names]
-        rows.append([text(marked(first)), *(Entry("") if c is None else _pair(c) for c in pairs)])
-    caption = (
-        "Row minus column in points. ▲ the row is better, ▼ worse, = tied within the margin, "
-        f"? the data cannot say, {NOTHING} no verdict; after Holm over all pairs, "
-        "which asks for more than the table above. "
-        f"Top group, beaten by none: {', '.join(task.top) or 'no verdict yet'}.{note(names)}"
-    )
-    columns = ["row minus column", *map(marked, names)]
-    return table("Every pair", columns, rows, caption, kind="matrix")
-
-
-def _reach(task: Task) -> tuple[float, float]:
-    """Ends of the scale on which all intervals of a table are drawn, in points."""
-    drawn = [c for c in task.against if c.interval is not None]
-    edges = [edge for c in drawn for edge in (*(c.interval or ()), -c.margin, c.margin)]
-    return min(edges, default=-1.0), max(edges, default=1.0)
-
-
-def _compared(c: Comparison | None, s: Standing, reach: tuple[float, float]) -> list[Entry]:
-    if c is None:
-        blank = number(None, "")
-        seeds = number(len(s.scores), "d")
-        examples = number(len(s.right) or None, ",d")
-        return [text("reference"), blank, blank, blank, number(s.mean, ".1f"), seeds, examples]
-    why = f'<br><span class="quiet">{escape(c.why)}</span>' if c.why else ""
-    exploratory = '<br><span class="quiet">exploratory</span>' if c.exploratory else ""
-    return [
-        Entry(
-            f"{sign(c.word)} {escape(c.word)}{why}{exploratory}",
-            str(c.word),
-            f"{'why' if c.why else 'word'} {_kind(c.word)}",
-        ),
-        number(c.delta, "+.1f"),
-        _interval(c, reach),
-        Entry(_p(c.p_holm), c.p_holm, "number"),
-        number(s.mean, ".1f"),
-        number(len(c.seeds) or None, "d"),
-        number(c.examples or None, ",d"),
-    ]
-
-
-def _interval(c: Comparison, reach: tuple[float, float]) -> Entry:
-    if c.delta is None or c.interval is None:
-        return number(None, "")
-    bar = interval_bar(c.delta, c.interval, c.margin, reach)
-    return Entry(escape(span(c.interval)) + bar, c.delta, "number interval")
-
-
-def _pair(c: Comparison) -> Entry:
-    if c.delta is None:
-        return Entry(f'<span title="{escape(c.sentence)}">{NOTHING}</span>', None)
-    shown = f"{points(c.delta)} {sign(c.word)}"
-    return Entry(f'<span title="{escape(c.sentence)}">{shown}</span>', c.delta, _kind(c.word))
-
-
 def _kind(word: Word) -> str:
-    if word.wins:
-        return "better"
-    if word.loses:
-        return "worse"
-    return "tied" if word is Word.TIED else ""
+    return "better" if word.wins else "worse" if word.loses else "tied" * (word is Word.TIED)
 
 
-def _sure(a: Across) -> str:
-    counts = ((a.beats_at_least, "better"), (a.loses_at_least, "worse"))
-    return ", ".join(f"{k} {word}" for k, word in counts if k) or NOTHING
+def _p(p: float | None) -> Cell | None:
+    return None if p is None else Cell(format_p(p).removeprefix("= "), p)
 
 
-def _p(p: float | None) -> str:
-    return NOTHING if p is None else escape(written_p(p).removeprefix("= "))
+def _contract(name: str, line: ContractLine | None) -> Cell | None:
+    if line is None:
+        return None
+    deviation = "" if line.deviation is None else f"{line.deviation:.1e}" if line.deviation else "0"
+    if line.kept:
+        return Cell("passed", line.deviation or 0.0, note=deviation)
+    # The name again: its column head may be out of sight.
+    return Cell(f"failed {name}", line.deviation or 1e9, "number worse", deviation)

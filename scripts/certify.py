@@ -1,40 +1,44 @@
-"""Measure what padding, batch and precision do to a pooler, on real text behind an encoder.
+"""Measure the pooler contract on real text behind an encoder; nothing is trained.
 
     python scripts/certify.py pooler=conv
     python scripts/certify.py pooler=mean,pitfall/unmasked_mean encoder=pretrained encoder.name=...
 
-Takes the choices of ``train.py``; nothing is trained. Exits 1 where a line is not kept.
+Takes the overrides of train.py. Exit code 1 if a line of the contract fails.
 """
 
 import sys
 
-from poolbench.core.errors import BadInput
-from poolbench.training.launch import check_command
+from poolbench.core.errors import UserError
+from poolbench.training.launch import compose_runs
 
 
 def main(overrides: list[str] | None = None) -> int:
-    """0: every line is kept; 1: some are not; 2: the command is wrong, for the reason given."""
-    given = sys.argv[1:] if overrides is None else overrides
-    if {"-h", "--help"} & set(given):
+    """Exit code 0; 1 if a line fails; 2 if the command is wrong."""
+    overrides = sys.argv[1:] if overrides is None else overrides
+    if {"-h", "--help"} & set(overrides):
         print(__doc__)
         return 0
     try:
-        asked = check_command(given, multirun=True)
-        from poolbench.training.certificate import certificate  # only now: it imports torch
+        requests = compose_runs("cache=off", *overrides)
+        from poolbench.training.certificate import certify
+        from poolbench.training.session import Session
 
-        found = [(one.choices["pooler"], certificate(one.cfg)) for one in asked]
-    except BadInput as error:
+        session, kept = Session(), True
+        for request in requests:
+            config = request.config
+            model, data = session.model(config), session.inputs(config).data
+            lines = certify(model, data, config.pooled_tokens)
+            print(f"\n{request.names['pooler']}")
+            for name, line in lines.items():
+                measured = "" if line.deviation is None else f"{line.deviation:.1e}"
+                limit = "" if line.limit is None else f"{line.limit:.0e}" if line.limit else "0"
+                word = "passed" if line.kept else "FAILED"
+                print(f"  {name:<18}{line.promise:<54}{measured:>9}{limit:>8}  {word}")
+                kept &= line.kept
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    for pooler, lines in found:
-        print(f"\n{pooler}")
-        for name, line in lines.items():
-            deviation, limit = line["deviation"], line["limit"]
-            measured = "" if deviation is None else f"{deviation:.1e}"
-            allowed = "" if limit is None else f"{limit:.0e}" if limit else "0"
-            kept = "kept" if line["kept"] else "BROKEN"
-            print(f"  {name:<12}{line['promise']:<50}{measured:>9}{allowed:>8}  {kept}")
-    return int(any(not line["kept"] for _, lines in found for line in lines.values()))
+    return int(not kept)
 
 
 if __name__ == "__main__":

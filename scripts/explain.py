@@ -1,15 +1,14 @@
-"""What did it pool? The weight of every word, for each pooler of a study side by side.
+"""Show the weight of every word in a prediction, for each pooler of a study.
 
     python scripts/explain.py outputs/first --text "A joy, from start to end."
-    python scripts/explain.py <cell> <other cell> --text "A joy." --html joy.html
+    python scripts/explain.py <run> <other run> --text "A joy." --html joy.html
     python scripts/explain.py outputs/first --disagreements
 
-The last one explains the test texts on which poolers disagree, for the report of the study.
+The last one explains test texts on which poolers disagree, for the report of the study.
 """
 
 import argparse
 import math
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,172 +17,140 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from poolbench.core.errors import BadInput
-from poolbench.core.io import replacing
-from poolbench.report.build import findings_of
-from poolbench.report.explained import (
-    FAINT,
-    Explained,
-    Strip,
-    disagreed,
-    strips_page,
-    write_explained,
-)
+from poolbench.core.errors import UserError
+from poolbench.core.io import atomic_write
+from poolbench.report.explained import FAINT, disagreed, strips_page
+from poolbench.report.summary import find
+from poolbench.runs import explanations as stored
 from poolbench.runs.record import RECORD
 from poolbench.runs.study import read_study
 
 if TYPE_CHECKING:
-    from poolbench.inference.load import Trained
+    from poolbench.inference.load import TrainedModel
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0: done; 2: it cannot be done, for the reason in one line."""
-    parser = _parser()
+    """Exit code 0, or 2 if nothing can be explained."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", type=Path, nargs="+", help="runs, or studies")
+    parser.add_argument("--text", nargs="+", default=(), help="texts to explain")
+    parser.add_argument("--seed", type=int, help="of the runs of a study; default: the lowest")
+    parser.add_argument("--html", type=Path, help="also write a page")
+    parser.add_argument("--disagreements", action="store_true", help="explain for the report")
     options = parser.parse_args(arguments)
     if bool(options.text) == options.disagreements:
         parser.error("give --text or --disagreements")
     try:
         if options.disagreements:
-            for study in options.folders:
-                explain_disagreements(study)
+            for folder in options.folders:
+                explain_disagreements(folder)
         else:
-            explain_texts(options)
-    except BadInput as error:
+            explain_texts(options.folders, options.text, options.seed, options.html)
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        # Whoever reads has all they wanted; Python would complain when it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
     return 0
 
 
-def explain_texts(options: argparse.Namespace) -> None:
-    """Print what every pooler takes from the texts, and write the page where one is asked for.
-
-    Raises:
-        BadInput: no cell can be loaded, or the page cannot be written.
-    """
+def explain_texts(
+    folders: Sequence[Path], texts: Sequence[str], seed: int | None, html: Path | None
+) -> None:
+    """Print the explanation of every pooler for the texts, and write a page if asked to."""
     from poolbench.inference.explain import explain
 
-    folders = [cell for folder in options.folders for cell in cells_of(folder, options.seed)]
-    by_pooler = [explain(trained, options.text) for trained in loaded(folders)]
-    groups = list(zip(*by_pooler, strict=True))
-    if options.html:
-        try:
-            with replacing(options.html) as file:
-                file.write(strips_page(options.text, groups).encode())
-        except OSError as error:
-            raise BadInput(f"cannot write {options.html}: {error.strerror}") from error
+    runs = [run for folder in folders for run in runs_of(folder, seed)]
+    groups = list(zip(*(explain(trained, texts) for trained in load_all(runs)), strict=True))
+    if html:
+        with atomic_write(html) as file:
+            file.write(strips_page(texts, groups).encode())
     console = Console(highlight=False)
-    for text, group in zip(options.text, groups, strict=True):
+    for text, group in zip(texts, groups, strict=True):
         console.rule(Text(text, overflow="ellipsis", no_wrap=True), align="left")
-        for strip in group:
-            console.print(head(strip), written(strip), "", sep="\n")
-    if options.html:
-        print(options.html)
+        for explanation in group:
+            console.print(*as_bars(explanation), "", sep="\n")
 
 
-def explain_disagreements(study: Path) -> None:
-    """Write ``explained.json`` of a study.
-
-    Raises:
-        BadInput: no study, no test texts, or no cell that can be loaded.
-    """
+def explain_disagreements(folder: Path) -> None:
+    """Write ``explanations.json`` for the examples that the report of a study shows."""
     from poolbench.inference.explain import explain
 
-    findings = findings_of(study)
-    strips: dict[tuple[str, str, int], dict[str, Strip]] = {}
-    for task in findings.tasks:
-        wanted = disagreed(task, findings.protocol.reference)
-        if task.texts is None or not wanted:
-            continue
-        folders = [study / task.standing(pooler).finished[0].folder for pooler in wanted]
-        for trained in loaded(folders):
-            examples = sorted(wanted[trained.record["cell"]["pooler"]])
-            found = explain(trained, [task.texts[example] for example in examples])
-            for example, strip in zip(examples, found, strict=True):
-                key = task.dataset, task.encoder, example
-                strips.setdefault(key, {})[trained.record["checksum"]] = strip
-    if not strips:
-        raise BadInput(f"{study}: there are no two poolers that disagree on texts it has kept")
-    path = write_explained(study, Explained(strips))
-    print(f"{len(strips)} texts in {path}; the report shows them: python scripts/report.py {study}")
+    study = read_study(folder)
+    found: dict[tuple[str, str, int], dict[str, stored.Explanation]] = {}
+    for task in find(study, study.protocol).tasks:
+        wanted = disagreed(task)
+        runs = [task.standing(pooler).finished[0].folder for pooler in wanted]
+        for trained in load_all(runs) if task.texts else ():
+            examples = sorted(wanted[trained.record.run.pooler])
+            texts = [task.texts[example] for example in examples]
+            for example, explanation in zip(examples, explain(trained, texts), strict=True):
+                key = str(trained.record.predictions_sha256)
+                found.setdefault((task.dataset, task.encoder, example), {})[key] = explanation
+    if not found:
+        raise UserError(f"{folder}: no two poolers disagree on texts that the study has kept")
+    examples = [
+        stored.ExplainedExample(
+            dataset=task[0], encoder=task[1], example=example, explanations=runs
+        )
+        for (*task, example), runs in found.items()
+    ]
+    path = stored.write_explanations(folder, stored.Explanations(examples=examples))
+    print(f"{len(found)} texts in {path}; to show them: python scripts/report.py {folder}")
 
 
-def cells_of(folder: Path, seed: int | None) -> list[Path]:
-    """The cell itself, or of each pooler below the folder one: the asked seed, else the lowest.
-
-    Raises:
-        BadInput: there is no finished cell.
-    """
+def runs_of(folder: Path, seed: int | None) -> list[Path]:
+    """The run itself; or one run for each pooler of a study, of this seed or of the lowest."""
     if (folder / RECORD).exists():
         return [folder]
     chosen: dict[tuple[str, str, str], Path] = {}
-    for cell in read_study(folder).cells:
-        if cell.ok and seed in (None, cell.seed):
-            chosen.setdefault((cell.dataset, cell.encoder, cell.pooler), folder / cell.folder)
+    for record in read_study(folder).finished:
+        run = record.run
+        if seed in (None, run.seed):
+            chosen.setdefault((run.dataset, run.encoder, run.pooler), record.folder)
     if not chosen:
-        asked = "" if seed is None else f" with seed {seed}"
-        raise BadInput(f"{folder} holds no finished cell{asked}")
+        raise UserError(f"{folder} contains no finished run (seed: {seed})")
     return list(chosen.values())
 
 
-def loaded(folders: Sequence[Path]) -> Iterator["Trained"]:
-    """The cells, one after another; one that cannot be loaded is named and left out.
-
-    Raises:
-        BadInput: none can be loaded.
-    """
+def load_all(folders: Sequence[Path]) -> Iterator["TrainedModel"]:
+    """The trained models; one that cannot be loaded is reported and left out."""
     from poolbench.inference.load import load
+    from poolbench.training.session import Session
 
-    failed = 0
+    session, errors = Session(), []
     for folder in folders:
         try:
-            trained = load(folder)
-        except BadInput as error:
-            failed += 1
-            if failed == len(folders):
-                raise
+            yield load(folder, session)
+        except UserError as error:
+            errors.append(error)
             print(f"left out: {error}", file=sys.stderr)
-        else:
-            yield trained
+    if len(errors) == len(folders):
+        raise errors[-1]
 
 
-def head(strip: Strip) -> Text:
-    """The pooler, what it predicts, and what its weights are."""
-    return Text.assemble(
-        (strip.pooler, "bold"), f"  {strip.label} {strip.probability:.2f}  ", (strip.how, "dim")
+def as_bars(explanation: stored.Explanation) -> tuple[Text, Text]:
+    """A title, and the words with bars; a bar after a minus sign counts against the class."""
+    title = Text.assemble(
+        (explanation.pooler, "bold"),
+        f"  {explanation.label} {explanation.probability:.2f}  ",
+        (explanation.method, "dim"),
     )
-
-
-def written(strip: Strip) -> Text:
-    """The words, each with its bar; a bar after a minus sign speaks against the class."""
     line = Text()
-    for word, special, height in zip(strip.words, strip.special, strip.heights, strict=True):
+    heights = explanation.relative_weights
+    for (word, _, special), height in zip(explanation.words, heights, strict=True):
         line.append(word, "dim" if special else "")
         if abs(height) >= FAINT:
             bar = BLOCKS[math.ceil(abs(height) * len(BLOCKS)) - 1]
-            line.append(
-                f"\N{MINUS SIGN}{bar}" if height < 0 else bar, "red" if height < 0 else "cyan"
-            )
+            sign, colour = ("\N{MINUS SIGN}", "red") if height < 0 else ("", "cyan")
+            line.append(sign + bar, colour)
         line.append(" ")
-    return line
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folders", type=Path, nargs="+", help="cells, or studies")
-    parser.add_argument("--text", nargs="+", default=(), help="texts to explain")
-    parser.add_argument("--seed", type=int, help="of a study's cells; default: the lowest")
-    parser.add_argument("--html", type=Path, help="write a page too")
-    parser.add_argument(
-        "--disagreements", action="store_true", help="explain what the report of a study shows"
-    )
-    return parser
+    return title, line
 
 
 if __name__ == "__main__":

@@ -1,147 +1,107 @@
-"""A/A on real records: whatever the whole protocol finds between two names is false.
+"""A/A on real records: any difference that the protocol finds between two names is false.
 
-Luck of the seed: one pooler was trained with many seeds, which are dealt out to the names at random
-and paired by position. Luck of the examples: two poolers swap their predictions on random examples,
-so that neither name is better, and each fails where the other does not.
+All functions raise UserError where the runs cannot be compared with each other.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from statistics_checks import ALPHA, LOOKS, naive_wins
-from statistics_rates import Row
+from numpy.typing import NDArray
+from statistics_checks import ALPHA, LOOKS, Row, naive_wins, row
 
-from poolbench.core.errors import BadInput
+from poolbench.core.errors import UserError
+from poolbench.runs.protocol import Protocol
 from poolbench.runs.study import read_study
-from poolbench.stats.compare import compare_with_reference
-from poolbench.stats.pairing import Run, objection
-from poolbench.stats.protocol import Protocol
+from poolbench.stats.compare import ScoredRun, compare_with_reference, pairing_errors
 from poolbench.stats.verdict import Comparison, Word
 
-NAMES = ("a", "b", "c", "d", "e", "f")
+NAMES = "abcdef"
+Runs = list[ScoredRun]
 
 
-def read_runs(study: Path, pooler: str) -> list[Run]:
-    """The finished runs of one pooler, seeds ascending.
-
-    Raises:
-        BadInput: there are not twice as many as the smallest look has seeds, or of several
-            datasets, encoders or variants.
-    """
-    cells = [c for c in read_study(study).cells if c.pooler == pooler and c.ok]
-    runs = [
-        Run.from_record(c.record, c.predictions.labels, c.predictions.predictions)
-        for c in cells
-        if c.predictions is not None
-    ]
-    if len({r.seed for r in runs}) < len(runs):
-        raise BadInput(f"{study} has several runs of {pooler} at one seed: keep one of each")
-    if len(runs) < 2 * min(LOOKS):
-        raise BadInput(
-            f"{study} has {len(runs)} finished runs of {pooler}, two names need "
-            f"{2 * min(LOOKS)}: python train.py -m pooler={pooler} 'seed=range(40)' study=..."
+def read_runs(study: Path, pooler: str) -> Runs:
+    """The finished runs of one pooler, one at each seed, in ascending order."""
+    records = [r for r in read_study(study).finished if r.run.pooler == pooler]
+    if len({r.run.seed for r in records}) < len(records):
+        raise UserError(f"{study} has several runs of {pooler} at one seed: keep one of each")
+    if len(records) < 2 * LOOKS[0]:
+        raise UserError(
+            f"{study} has {len(records)} finished runs of {pooler}, two names need "
+            f"{2 * LOOKS[0]}: python train.py -m pooler={pooler} 'seed=range(40)' study=..."
         )
-    return runs
+    return sorted(map(ScoredRun.from_record, records), key=lambda r: r.seed)
 
 
-def real_false_positives(
-    runs: Sequence[Run], splits: int, rng: np.random.Generator
-) -> Iterator[Row]:
-    """How often names of one pooler are said to differ, over random deals of its seeds.
-
-    Raises:
-        BadInput: the runs cannot be compared with each other.
-    """
-    setting = f"{runs[0].pooler}, {len(runs)} seeds dealt out"
-    deals = [rng.permutation(len(runs)) for _ in range(splits)]
-    half = len(runs) // 2
-    looks = tuple(seeds for seeds in LOOKS if seeds <= half)
-    for seeds in looks:
-        hits = [_claims(_dealt(runs, deal, 2, half), seeds, (seeds,)) for deal in deals]
-        yield Row.share("real A/A, one pair", setting, seeds, hits, ALPHA)
-    if len(looks) > 1:
-        hits = [
-            any(_claims(_dealt(runs, deal, 2, half), seeds, looks) for seeds in looks)
-            for deal in deals
-        ]
-        planned = ", ".join(map(str, looks))
-        yield Row.share(f"real A/A, {len(looks)} planned looks", setting, planned, hits, ALPHA)
+def dealt_false_positives(runs: Runs, splits: int, rng: np.random.Generator) -> Iterator[Row]:
+    """How often several names of one pooler are said to differ: its seeds are dealt at random."""
+    setting, half = f"{runs[0].pooler}, {len(runs)} seeds dealt out", len(runs) // 2
+    looks = [seeds for seeds in LOOKS if seeds <= half]
     names = min(len(NAMES), len(runs) // looks[0])
-    hits = [_claims(_dealt(runs, d, names, looks[0]), looks[0], looks[:1]) for d in deals]
-    told = f"real A/A, any of {names - 1} (Holm)"
-    yield Row.share(told, setting, looks[0], hits, ALPHA)
-    same = [[replace(r, pooler=name) for name in NAMES[:2] for r in runs[:n]] for n in looks]
-    hits = [_differ(_compared(pair, (len(pair) // 2,))) for pair in same]
-    yield Row.share("two names, the same seeds: any difference", setting, "each look", hits, 0.0)
+    deals = [rng.permutation(len(runs)) for _ in range(splits)]
+    for seeds in looks:
+        hits = [_claims(_dealt(runs, deal, 2, half), [seeds]) for deal in deals]
+        yield row("real A/A, one pair", setting, seeds, hits, ALPHA)
+    if len(looks) > 1:
+        hits = [_claims(_dealt(runs, deal, 2, half), looks) for deal in deals]
+        planned = ", ".join(map(str, looks))
+        yield row(f"real A/A, {len(looks)} planned looks", setting, planned, hits, ALPHA)
+    hits = [_claims(_dealt(runs, deal, names, looks[0]), looks[:1]) for deal in deals]
+    yield row(f"real A/A, any of {names - 1} (Holm)", setting, looks[0], hits, ALPHA)
+    same = _dealt(runs, np.tile(np.arange(half), 2), 2, half)
+    hits = [c.delta != 0 or c.word is not Word.TIED for c in _compared(same, looks)]
+    yield row("two names, the same seeds: any difference", setting, "each look", hits, 0.0)
     right = np.stack([r.labels == r.predictions for r in runs])  # (N, n)
     taken = np.stack(deals)[:, : names * looks[0]].reshape(splits, names, looks[0])
-    for what, won in naive_wins(right[taken]).items():
-        yield Row.share(what, setting, looks[0], won)
+    for what, limit, won in naive_wins(right[taken]):
+        yield row(what, setting, looks[0], won, limit)
 
 
 def swapped_false_positives(
-    first: Sequence[Run], second: Sequence[Run], swaps: int, rng: np.random.Generator
+    first: Runs, second: Runs, swaps: int, rng: np.random.Generator
 ) -> Iterator[Row]:
-    """How often two poolers are said to differ that swapped names on half of the examples.
+    """How often two poolers that swapped predictions on random examples are said to differ.
 
-    An example is swapped at all seeds or at none, so seeds stay paired as they were trained.
-
-    Raises:
-        BadInput: the runs cannot be compared with each other.
+    Neither name is better, and each fails on different examples. An example is swapped at all seeds
+    or at none, so seeds stay paired as they were trained.
     """
+    for why in pairing_errors({runs[0].pooler: runs for runs in (first, second)}):
+        raise UserError(f"the runs cannot be compared: {why}")
     setting = f"{first[0].pooler} and {second[0].pooler}, names swapped by example"
-    why = objection({runs[0].pooler: runs for runs in (first, second)}, Protocol())
-    if why is not None:
-        raise BadInput(f"the runs cannot be compared: {why}")
     coins = rng.random((swaps, len(first[0].labels))) < 0.5
     for seeds in (s for s in LOOKS if s <= len(first)):
-        hits = [_claims(_swapped(first, second, coin), seeds, (seeds,)) for coin in coins]
-        yield Row.share("real A/A, one pair", setting, seeds, hits, ALPHA)
+        hits = [_claims(_swapped(first, second, coin), [seeds]) for coin in coins]
+        yield row("real A/A, one pair", setting, seeds, hits, ALPHA)
 
 
-def _swapped(first: Sequence[Run], second: Sequence[Run], coin: np.ndarray) -> list[Run]:
-    """Runs of both poolers, with each other's predictions where the coin (n,) says so."""
-    pairs = [(a, b, a.predictions, b.predictions) for a, b in zip(first, second, strict=True)]
+def _swapped(first: Runs, second: Runs, coin: NDArray[np.bool_]) -> Runs:
+    """Runs of both poolers, with the predictions of the other where the coin (n,) is True."""
+    swapped = []
+    for seed, (a, b) in enumerate(zip(first, second, strict=True)):
+        for name, own, other in ((NAMES[0], a, b), (NAMES[1], b, a)):
+            predictions = np.where(coin, other.predictions, own.predictions)
+            swapped.append(replace(own, pooler=name, seed=seed, predictions=predictions))
+    return swapped
+
+
+def _dealt(runs: Runs, deal: NDArray[np.int64], names: int, seeds: int) -> Runs:
+    """Runs under new names, paired by position; their training orders differ and are replaced."""
     return [
-        replace(run, pooler=name, seed=position, predictions=np.where(coin, *predictions))
-        for position, (a, b, of_a, of_b) in enumerate(pairs)
-        for run, name, predictions in (
-            (a, NAMES[0], (of_b, of_a)),
-            (b, NAMES[1], (of_a, of_b)),
-        )
+        replace(runs[k], pooler=NAMES[i // seeds], seed=i % seeds, order=(str(i % seeds),))
+        for i, k in enumerate(deal[: names * seeds])
     ]
 
 
-def _dealt(runs: Sequence[Run], deal: np.ndarray, names: int, seeds: int) -> list[Run]:
-    """Runs under new names, paired by position: the orders they were trained in do not agree."""
-    return [
-        replace(
-            runs[deal[name * seeds + position]],
-            pooler=NAMES[name],
-            seed=position,
-            order=(str(position),),
-        )
-        for name in range(names)
-        for position in range(seeds)
-    ]
+def _claims(runs: Runs, looks: list[int]) -> bool:
+    return any(c.word.wins or c.word.loses for c in _compared(runs, looks))
 
 
-def _claims(runs: Sequence[Run], seeds: int, looks: tuple[int, ...]) -> bool:
-    """Whether any name is called better or worse than the first one after these first seeds."""
-    found = _compared([r for r in runs if r.seed < seeds], looks)
-    return any(c.word.wins or c.word.loses for c in found)
-
-
-def _compared(runs: Sequence[Run], looks: tuple[int, ...]) -> list[Comparison]:
+def _compared(runs: Runs, looks: list[int]) -> Iterator[Comparison]:
+    """Comparisons at each look; without a verdict there would be no false positive either."""
     protocol = Protocol(reference=NAMES[0], looks=looks, alpha=ALPHA)
-    found = compare_with_reference(runs, protocol)
-    for c in found:
-        if c.word is Word.NONE:  # silence is no correct answer here
-            raise BadInput(f"the runs cannot be compared: {c.why}")
-    return found
-
-
-def _differ(found: Sequence[Comparison]) -> bool:
-    return any(c.delta != 0 or c.word is not Word.TIED for c in found)
+    for seeds in looks:
+        for c in compare_with_reference([r for r in runs if r.seed < seeds], protocol):
+            if c.word is Word.NONE:
+                raise UserError(f"the runs cannot be compared: {c.why}")
+            yield c

@@ -1,179 +1,157 @@
-"""Every word with its weight: the pooler's own where it has some, and the right words."""
+"""Explanations: the pooler's own weights if it has any, on the right words."""
 
-import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from poolbench.inference.explain import _by_gradient, explain
-from poolbench.inference.load import Trained, load
-from poolbench.report.build import findings_of
-from poolbench.report.explained import EXPLAINED, GRADIENT, Strip, read_explained, strips_page
-from poolbench.report.page import page
+from poolbench.inference.explain import GRADIENT, explain, token_weights
+from poolbench.inference.load import TrainedModel, load
+from poolbench.report.explained import disagreed
+from poolbench.report.summary import find
+from poolbench.runs.explanations import EXPLANATIONS, read_explanations
 from poolbench.runs.study import read_study
-from poolbench.training import sweep
-from poolbench.training.launch import check_command
 from scripts import explain as script
-from tests.conftest import SMALL
+from tests.conftest import plan, rejection, train
 from tests.tiny_bert import tiny_bert
 
 TEXTS = ["A <b>joy</b>.", "An unfilmable film, and not dull!"]
 
 
 @pytest.fixture
-def trained(run, shared_output: Path) -> Any:
-    """A finished cell, loaded."""
+def trained(run, shared_output: Path) -> Callable[..., TrainedModel]:
+    """A finished run, loaded."""
 
-    def trained(*overrides: str) -> Trained:
-        return load(run(*tiny_bert(shared_output), *overrides)["folder"])
+    def trained(*overrides: str) -> TrainedModel:
+        return load(run(*tiny_bert(shared_output), *overrides).folder)
 
     return trained
 
 
-def test_equal_shares_are_those_of_the_pieces_of_a_word(trained) -> None:
-    cell = trained("pooler=mean")
-    (strip,) = explain(cell, TEXTS[1:])
+def test_the_weight_of_a_word_is_the_sum_over_its_pieces(trained) -> None:
+    """The mean pooler gives every piece the same weight."""
+    model = trained("pooler=mean")
+    (found,) = explain(model, TEXTS[1:])
     words = ["[CLS]", "An", "unfilmable", "film", ",", "and", "not", "dull", "!", "[SEP]"]
-    assert list(strip.words) == words
-    assert strip.special == (True, *[False] * 8, True)
-    tokenizer = cell.model.encoder.tokenizer
-    pieces = [1 if special else len(tokenizer.tokenize(word)) for word, special in
-              zip(words, strip.special, strict=True)]  # fmt: skip
-    assert pieces[2] > 5, "the word is whole: nothing is joined"
-    assert strip.weights == pytest.approx([n / sum(pieces) for n in pieces], abs=1e-4)
-    assert strip.how == "equal shares"
-
-
-def test_only_one_token_counts_for_cls_and_last(trained) -> None:
-    for name, place in (("cls", 0), ("last", -1)):
-        (strip,) = explain(trained(f"pooler={name}"), TEXTS[1:])
-        assert strip.weights[place] == 1.0
-        assert sum(map(abs, strip.weights)) == 1.0
+    assert [word for word, _, _ in found.words] == words
+    assert [special for _, _, special in found.words] == [True, *[False] * 8, True]
+    tokenize = model.model.encoder.tokenizer.tokenize
+    pieces = [1 if word.startswith("[") else len(tokenize(word)) for word in words]
+    assert pieces[2] > 5, "the test needs a word of several pieces"
+    expected = [n / sum(pieces) for n in pieces]
+    assert [weight for _, weight, _ in found.words] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(
     "overrides",
     [
+        ["pooler=cls"],
         ["pooler=attention"],
         ["pooler=idf_mean", "pooled_tokens=content"],
         ["pooler=max", "layers=last4_mean", "encoder.padding_side=left"],
-        ["pooler=conv"],
-        ["pooler=gru", "encoder.padding_side=left"],
-        ["pooler=max_pool_bert"],
-        ["pooler=mean", "encoder.tuning=full"],
+        ["pooler=conv", "encoder.tuning=full"],
+        ["pooler=max_pool_bert", "encoder.padding_side=left"],
     ],
     ids=" ".join,
 )
 def test_weights_sum_to_one_and_do_not_depend_on_the_batch(trained, overrides) -> None:
-    cell = trained(*overrides)
-    together = explain(cell, TEXTS)
-    for text, strip, scores in zip(TEXTS, together, cell.logits(TEXTS), strict=True):
-        assert sum(map(abs, strip.weights)) == pytest.approx(1, abs=2e-3)
-        assert strip.label == cell.classes[int(scores.argmax())]
-        assert strip.probability == pytest.approx(float(scores.softmax(0).max()), abs=1e-4)
-        (alone,) = explain(cell, [text])
-        assert alone.words == strip.words
-        assert alone.weights == pytest.approx(strip.weights, abs=2e-4)
+    model = trained(*overrides)
+    label = model.model.pooler.weights_label
+    found = explain(model, TEXTS)
+    for text, explanation, logits in zip(TEXTS, found, model.logits(TEXTS), strict=True):
+        weights = [weight for _, weight, _ in explanation.words]
+        assert sum(map(abs, weights)) == pytest.approx(1, abs=2e-3)
+        assert explanation.method == (label or GRADIENT)
+        assert label is None or min(weights) >= 0
+        assert explanation.label == model.classes[int(logits.argmax())]
+        assert explanation.probability == pytest.approx(float(logits.softmax(0).max()), abs=1e-4)
+        (alone,) = explain(model, [text])
+        assert [word for word, _, _ in alone.words] == [word for word, _, _ in explanation.words]
+        assert [weight for _, weight, _ in alone.words] == pytest.approx(weights, abs=2e-4)
+        special = {weight for _, weight, special in explanation.words if special}
         if "pooled_tokens=content" in overrides:
-            assert {w for w, s in zip(strip.weights, strip.special, strict=True) if s} == {0.0}
-    weighs = cell.model.pooler.weighs
-    assert {strip.how for strip in together} == {weighs or GRADIENT}
-    assert weighs is None or all(weight >= 0 for strip in together for weight in strip.weights)
+            assert special == {0.0}
+        if "pooler=cls" in overrides:
+            assert explanation.words[0] == ("[CLS]", 1.0, True)
 
 
-def test_gradient_times_input_of_a_linear_model_is_what_each_token_adds(trained) -> None:
-    """For a mean and a linear head it is known: w_c . x_t / n, which adds up to the logit."""
-    model = trained("pooler=mean").model
-    (batch,) = trained("pooler=mean").batches(TEXTS)
+def test_gradient_times_input_of_a_linear_model_is_exact(trained, monkeypatch) -> None:
+    """For the mean pooler and a linear head each token adds w_c · x_t / n to the logit."""
+    run = trained("pooler=mean")
+    model = run.model
+    monkeypatch.setattr(type(model.pooler), "weights_label", None)
+    (batch,) = run.batches(TEXTS)
     with torch.no_grad():
         states = model.encoder(batch)
-    logits, weights = _by_gradient(model, states, batch)
-    best = logits.argmax(dim=1)
-    added = torch.einsum("btd,bd->bt", states[:, :, 0], model.head.classify.weight[best].detach())
-    added = added.masked_fill(~batch.attention_mask, 0.0)
+        best = model(batch).argmax(dim=1)
+        added = torch.einsum("btd,bd->bt", states[:, :, 0], model.head.classify.weight[best])
+        added = added.masked_fill(~batch.attention_mask, 0.0)
     expected = added / added.abs().sum(dim=1, keepdim=True)
-    torch.testing.assert_close(weights, expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(token_weights(model, states, batch), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_without_a_library_tokenizer_token_ids_are_shown(run) -> None:
+    (found,) = explain(load(run("encoder=scratch", "pooler=mean").folder), ["A film."])
+    assert [special for _, _, special in found.words] == [True, False, False, False, True]
+    assert all(word.startswith("#") for word, _, _ in found.words)
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory, shared_output: Path) -> Path:
-    """A small real study of two poolers and three seeds."""
+    """Two poolers with three seeds."""
     outputs = tmp_path_factory.mktemp("outputs")
-    grid = ["pooler=cls,conv", "seed=0,1,2", "study=shown", f"output_dir={outputs}"]
-    planned = sweep.plan(check_command([*SMALL, *tiny_bert(shared_output), *grid], multirun=True))
-    sweep.declare_all(planned)
-    sweep.run_all(planned)
+    grid = ["pooler=cls,conv", "seed=0,1,2", "study=shown"]
+    train(plan(outputs, *tiny_bert(shared_output), *grid))
     return outputs / "shown"
 
 
-def test_a_study_is_shown_side_by_side(study: Path, capsys, tmp_path: Path) -> None:
-    target = tmp_path / "strips.html"
-    assert script.main([str(study), "--text", *TEXTS, "--html", str(target)]) == 0
+def test_a_study_is_explained_pooler_by_pooler(study: Path, capsys, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    capsys.readouterr()
+    assert script.main([str(study), "--text", *TEXTS, "--html", str(page)]) == 0
     printed = capsys.readouterr().out
-    heads = re.findall(r"^(\w+)  (?:negative|positive) [01]\.\d\d  (.*)$", printed, re.M)
-    assert [(name, how.strip()) for name, how in heads] == [
-        ("cls", "the first token"),
-        ("conv", GRADIENT),
-    ] * 2
-    assert "[CLS]█ A < b > joy < / b > . [SEP]" in printed, "readable without colour"
-    html = target.read_text()
-    assert html.count('<div class="strip">') == 4
+    heads = re.findall(r"^(\w+)  (?:negative|positive) [01]\.\d\d ", printed, re.M)
+    assert heads == ["cls", "conv"] * 2
+    assert "[CLS]█ A < b > joy < / b > . [SEP]" in printed, "not readable without colour"
+    html = page.read_text()
     assert "A &lt;b&gt;joy&lt;/b&gt;." in html
     assert "<b>joy" not in html
-    assert not re.search(r"(src|href)=\"?(https?:)?//", html)
 
 
-def test_of_a_study_the_asked_seed_else_the_lowest_is_shown(study: Path) -> None:
+def test_the_lowest_seed_is_explained_unless_another_is_asked_for(study: Path) -> None:
     for asked, found in ((None, 0), (2, 2)):
-        cells = script.cells_of(study, asked)
-        assert [cell.parent.name for cell in cells] == ["cls", "conv"]
-        assert all(cell.name.startswith(f"seed={found}-") for cell in cells)
-        assert script.cells_of(cells[0], asked) == cells[:1]
+        runs = script.runs_of(study, asked)
+        assert [(run.parent.name, run.name[:6]) for run in runs] == [
+            ("cls", f"seed={found}"),
+            ("conv", f"seed={found}"),
+        ]
+    assert script.runs_of(runs[0], None) == runs[:1]
+    assert "no finished run" in rejection(lambda: script.runs_of(study, 7))
 
 
-def test_the_report_shows_what_each_pooler_took_where_they_disagree(study: Path, capsys) -> None:
-    without = page(findings_of(study))
-    assert f"python scripts/explain.py {study} --disagreements" in without
-    assert '<div class="strip">' not in without
+def test_disagreements_are_explained_for_the_report(study: Path, capsys) -> None:
     assert script.main([str(study), "--disagreements"]) == 0
     assert f"python scripts/report.py {study}" in capsys.readouterr().out
-    explained = read_explained(read_study(study))
-    findings = findings_of(study)
-    html = page(findings)
-    (task,) = findings.tasks
-    assert html.count('<div class="strip">') == 2 * len(explained.strips) > 0
-    assert "--disagreements" not in html
-    for _, _, number in explained.strips:
-        for pooler in ("cls", "conv"):
-            (strip,) = explained.of(task, pooler, number)
-            kept = task.standing(pooler).finished[0].predictions
-            assert kept is not None
-            assert strip.label == ("negative", "positive")[kept.predictions[number]]
-    # Strips of a cell that was trained again are not its own any more.
-    whole = (study / EXPLAINED).read_text()
-    checksums = {str(c.record["checksum"]) for c in task.standing("conv").finished}
-    for checksum in checksums:
-        whole = whole.replace(checksum, "another")
-    (study / EXPLAINED).write_text(whole)
-    assert page(findings).count('<div class="strip">') == len(explained.strips)
-    for damaged in ("{", json.dumps({"examples": [{"dataset": 1}]}), "[]"):
-        (study / EXPLAINED).write_text(damaged)
-        assert page(findings) == without
-    (study / EXPLAINED).unlink()
+    found, read = read_explanations(study), read_study(study)
+    (task,) = find(read, read.protocol).tasks
+    wanted = disagreed(task)
+    assert {e.example for e in found.examples} == wanted["cls"] | wanted["conv"] != set()
+    by_checksum = {r.predictions_sha256: r for r in read.finished}
+    for example in found.examples:
+        assert len(example.explanations) == 2
+        for checksum, explanation in example.explanations.items():
+            record = by_checksum[checksum]
+            predicted = record.predictions.predictions[example.example]
+            assert explanation.pooler == record.run.pooler
+            assert explanation.label == record.data.classes[predicted]
+    for damaged in ("{", '{"version": 2, "examples": [{}]}', "[]"):
+        (study / EXPLANATIONS).write_text(damaged)
+        assert read_explanations(study).examples == []
 
 
-def test_nothing_in_a_text_or_a_name_becomes_markup() -> None:
-    bad = "<script>alert('x')</script>"
-    strip = Strip(bad, bad, bad, 0.5, (bad, '"'), (False, True), (-0.5, 0.5))
-    html = strips_page([bad], [[strip]])
-    assert bad not in html
-    assert html.count("&lt;script&gt;alert") == 5
-
-
-def test_a_cell_that_cannot_be_loaded_is_named_and_left_out(study: Path, capsys) -> None:
+def test_a_run_that_cannot_be_loaded_is_left_out(study: Path, capsys) -> None:
     weights = next(study.rglob("cls/seed=0*/checkpoints/best.ckpt"))
     hidden = weights.rename(weights.with_suffix(".away"))
     try:
@@ -182,15 +160,6 @@ def test_a_cell_that_cannot_be_loaded_is_named_and_left_out(study: Path, capsys)
         assert "conv" in printed.out
         assert "left out" in printed.err
         assert script.main([str(weights.parents[1]), "--text", "A film."]) == 2
-        assert "best.ckpt is gone" in capsys.readouterr().err
+        assert "best.ckpt is missing" in capsys.readouterr().err
     finally:
         hidden.rename(weights)
-    assert script.main([str(study), "--text", "A film.", "--seed", "7"]) == 2
-    assert "no finished cell with seed 7" in capsys.readouterr().err
-
-
-def test_without_a_library_tokenizer_tokens_are_shown_by_their_ids(run) -> None:
-    folder = run("encoder=scratch", "pooler=mean")["folder"]
-    (strip,) = explain(load(folder), ["A film."])
-    assert strip.special == (True, False, False, False, True)
-    assert all(word.startswith("#") for word in strip.words)

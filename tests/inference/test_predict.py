@@ -1,10 +1,12 @@
-"""New text through a finished cell: the answers of the cell's own test, however it comes in."""
+"""Trained runs on new texts: the predictions of the run's own test, from every kind of input."""
 
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,95 +14,96 @@ import numpy as np
 import pytest
 import torch
 
-from poolbench.core.errors import BadInput
-from poolbench.inference.load import Trained, load
-from poolbench.runs.record import RECORD, read_predictions
-from poolbench.training.session import prepare
+from poolbench.inference.load import load
+from poolbench.runs.record import RECORD
 from scripts import predict
-from tests.conftest import ROOT
+from tests.conftest import ROOT, rejection
 from tests.tiny_bert import tiny_bert
 
 KINDS = {
     "frozen": ["pooler=attention"],
     "fine-tuned": ["pooler=mean", "encoder.tuning=full"],
-    "content of four layers": ["pooler=max", "pooled_tokens=content", "layers=last4_mean"],
+    "four layers, content": ["pooler=max", "pooled_tokens=content", "layers=last4_mean"],
 }
 LEARNING = ["optimizer.lr=0.01", "trainer.max_epochs=10", "patience=10"]
-HALF = 2e-2  # stored states are half precision, the encoder is not
 
 
 @pytest.fixture
-def finished(run, shared_output: Path) -> Any:
-    """One finished cell of each kind, by its name."""
+def trained_run(run, shared_output: Path) -> Callable[[str], Path]:
+    """The folder of a finished run."""
 
-    def finished(kind: str) -> Path:
-        folder: Path = run(*tiny_bert(shared_output), *KINDS[kind], *LEARNING)["folder"]
+    def folder(kind: str = "frozen") -> Path:
+        folder: Path = run(*tiny_bert(shared_output), *KINDS[kind], *LEARNING).folder
         return folder
 
-    return finished
+    return folder
 
 
-def texts_of_test(trained: Trained) -> list[str]:
-    return list(prepare(trained.cfg).splits["test"]["text"])
+@pytest.fixture
+def answers(capsys) -> Callable[..., list[dict[str, Any]]]:
+    """What the script prints."""
 
+    def answers(*arguments: object) -> list[dict[str, Any]]:
+        capsys.readouterr()
+        assert predict.main([str(argument) for argument in arguments]) == 0
+        return [json.loads(line) for line in capsys.readouterr().out.split("\n") if line]
 
-def told(capsys, *arguments: object) -> list[dict[str, Any]]:
-    assert predict.main([str(argument) for argument in arguments]) == 0
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return answers
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_test_texts_get_the_classes_that_the_record_has(finished, capsys, kind: str) -> None:
-    folder = finished(kind)
-    capsys.readouterr()  # what training says is not meant
-    trained, kept = load(folder), read_predictions(folder)
-    texts = texts_of_test(trained)
-    tolerance = 1e-4 if kind == "fine-tuned" else HALF
-    np.testing.assert_allclose(trained.logits(texts), kept.logits, atol=tolerance, rtol=0)
-    assert len(set(kept.predictions)) > 1, "one class for all texts: nothing is tested"
-    answers = told(capsys, folder, *texts)
-    assert [a["text"] for a in answers] == texts
-    assert [trained.classes.index(a["label"]) for a in answers] == kept.predictions.tolist()
-    expected = torch.from_numpy(kept.logits).softmax(dim=1)
-    found = torch.tensor([[a["probabilities"][name] for name in trained.classes] for a in answers])
-    torch.testing.assert_close(found, expected, atol=tolerance, rtol=0)
-    for a in answers:
-        assert list(a["probabilities"].values()) == sorted(a["probabilities"].values())[::-1]
-        assert a["probability"] == max(a["probabilities"].values())
+def test_test_texts_get_the_recorded_predictions(trained_run, answers, session, kind: str) -> None:
+    folder = trained_run(kind)
+    trained = load(folder)
+    recorded = trained.record.predictions
+    texts = list(session.inputs(trained.config).splits["test"]["text"])
+    # Cached hidden states are in half precision.
+    tolerance = 1e-4 if kind == "fine-tuned" else 2e-2
+    np.testing.assert_allclose(trained.logits(texts), recorded.logits, atol=tolerance, rtol=0)
+    assert len(set(recorded.predictions)) > 1, "the test needs more than one predicted class"
+    found = answers(folder, *texts)
+    assert [a["text"] for a in found] == texts
+    assert [trained.classes.index(a["label"]) for a in found] == recorded.predictions.tolist()
+    expected = torch.from_numpy(recorded.logits).softmax(dim=1)
+    given = torch.tensor([[a["probabilities"][name] for name in trained.classes] for a in found])
+    torch.testing.assert_close(given, expected, atol=tolerance, rtol=0)
 
 
-def test_only_the_most_probable_classes_are_listed(finished, capsys) -> None:
-    folder = finished("frozen")
-    both, one = (told(capsys, folder, "A joy.", "--top", top)[0] for top in (2, 1))
-    assert len(both["probabilities"]) == 2
-    assert one["probabilities"] == {both["label"]: both["probability"]}
+def test_the_most_probable_classes_come_first(trained_run, answers, capsys) -> None:
+    both, one = (answers(trained_run(), "A joy.", "--top", top)[0] for top in (2, 1))
+    values = list(both["probabilities"].values())
+    assert values == sorted(values, reverse=True)
+    assert sum(values) == pytest.approx(1, abs=1e-5)
+    assert (
+        one["probabilities"] == {both["label"]: both["probability"]} == {both["label"]: values[0]}
+    )
     with pytest.raises(SystemExit):
-        predict.main([str(folder), "A joy.", "--top", "0"])
-    assert "--top 0: expected 1 or more" in capsys.readouterr().err
+        predict.main(["folder", "A joy.", "--top", "0"])
+    assert "--top of 1 or more" in capsys.readouterr().err
 
 
-def test_every_way_in_gives_the_same_lines(finished, capsys, tmp_path, monkeypatch) -> None:
-    folder = finished("frozen")
-    texts = ["A joy, from start to end.", "", 'He said "no", twice', "naïve ☃"]
-    expected = told(capsys, folder, *texts)
-    assert len(expected) == 4
+def test_every_kind_of_input_gives_the_same_answers(
+    trained_run, answers, tmp_path: Path, monkeypatch
+) -> None:
+    texts = ["A joy, from start to end.", "", 'He said "no", twice', "naïve \u2028 ☃"]
+    expected = answers(trained_run(), *texts)
     plain = "\ufeffA joy, from start to end.\r\n\n" + "\n".join(texts[2:])
     (tmp_path / "texts.txt").write_bytes(plain.encode())
-    assert told(capsys, folder, "--file", tmp_path / "texts.txt") == expected
-    quoted = (
-        'id,review\n1,"A joy, from start to end."\n2,""\n3,"He said ""no"", twice"\n4,naïve ☃\n'
+    (tmp_path / "texts.csv").write_text(
+        'id,review\n1,"A joy, from start to end."\n2,""\n3,"He said ""no"", twice"\n'
+        "4,naïve \u2028 ☃\n"
     )
-    (tmp_path / "texts.csv").write_text(quoted)
-    column = ("--text-column", "review")
-    assert told(capsys, folder, "--file", tmp_path / "texts.csv", *column) == expected
-    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
-    assert told(capsys, folder, "--file", tmp_path / "texts.jsonl") == expected
-    arrived = io.TextIOWrapper(io.BytesIO("\n".join(texts).encode()))
-    monkeypatch.setattr("sys.stdin", arrived)
-    assert told(capsys, folder) == expected
+    rows = [json.dumps({"review": text}, ensure_ascii=False) for text in texts]
+    (tmp_path / "texts.jsonl").write_text("\n".join(rows))
+    for name in ("texts.txt", "texts.csv", "texts.jsonl"):
+        arguments = ("--file", tmp_path / name, "--text-column", "review")
+        assert answers(trained_run(), *arguments) == expected, name
+    stream = io.TextIOWrapper(io.BytesIO("\n".join(texts).encode()))
+    monkeypatch.setattr("sys.stdin", stream)
+    assert answers(trained_run()) == expected
 
 
-def process(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "scripts/predict.py", folder, *arguments],
         cwd=ROOT,
@@ -111,97 +114,86 @@ def process(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
-def test_a_line_is_answered_while_the_pipe_stays_open(finished) -> None:
-    with process(finished("frozen")) as running:
-        assert running.stdin is not None
-        assert running.stdout is not None
+@pytest.mark.slow
+def test_a_line_is_answered_while_the_pipe_stays_open(trained_run) -> None:
+    with start(trained_run()) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
         for text in ("first", "second"):
-            running.stdin.write(f"{text}\n".encode())
-            running.stdin.flush()
-            assert json.loads(running.stdout.readline())["text"] == text
-        running.stdin.close()
-        assert running.wait() == 0
+            process.stdin.write(f"{text}\n".encode())
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["text"] == text
+        process.stdin.close()
+        assert process.wait() == 0
 
 
-def test_a_reader_that_leaves_early_ends_it_without_a_word(finished, tmp_path) -> None:
+@pytest.mark.slow
+def test_a_reader_that_leaves_causes_no_message(trained_run, tmp_path: Path) -> None:
     (tmp_path / "many.txt").write_text("a film\n" * 5000)
-    with process(finished("frozen"), "--file", str(tmp_path / "many.txt")) as running:
-        assert running.stdout is not None
-        assert running.stderr is not None
-        running.stdout.readline()
-        running.stdout.close()
-        assert running.stderr.read() == b""
-        assert running.wait() == 0
+    with start(trained_run(), "--file", str(tmp_path / "many.txt")) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "words"),
     [
-        ("a.csv", "review\nfine\n", "no column 'text', it has: review"),
-        ("a.csv", 'text\n"never closed\n', "unexpected end of data"),
-        ("a.csv", "id,text\n1\n", "line 2: no 'text'"),
-        ("a.jsonl", '{"text": "a"}\n{"txt": "b"}\n', "line 2: no JSON object with 'text'"),
-        ("a.jsonl", '{"text": 7}\n', "'text' is 7, not text"),
-        ("a.jsonl", '{"text": "\\ud800"}\n', "not Unicode text"),
+        ("a.csv", "review\nfine\n", "row 1: no text in 'text' of {'review'"),
+        ("a.csv", 'text\n"never closed\n', "row 1: unexpected end"),
+        ("a.csv", "id,text\n0,good\n1\n", "row 2: no text"),
+        ("a.jsonl", '{"text": "a"}\n{"txt": "b"}\n', "row 2: no text in 'text' of {'txt'"),
+        ("a.jsonl", '{"text": 7}\n', "row 1: no text"),
+        ("a.jsonl", '{"text": "a"}\nnot json\n', "row 2: Expecting value"),
+        ("a.jsonl", '["text"]\n', "row 1: no text"),
         ("a.txt", b"fine\n\xff\n", "line 2: not UTF-8"),
         ("missing.txt", None, "No such file"),
     ],
 )
-def test_what_is_no_text_is_named_in_one_line(
-    finished, capsys, tmp_path, name: str, content: str | bytes | None, said: str
+def test_unusable_files_end_in_one_line(
+    capsys, tmp_path: Path, name: str, content: str | bytes | None, words: str
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    folder = finished("frozen")
-    capsys.readouterr()  # what training says is not meant
-    assert predict.main([str(folder), "--file", str(tmp_path / name)]) == 2
+    assert predict.main(["folder", "--file", str(tmp_path / name)]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert words in error
     assert error.count("\n") == 1
 
 
-@pytest.fixture
-def copied(finished, tmp_path) -> Path:
-    """A cell of one's own, to damage."""
-    folder = tmp_path / "study/cell"
-    for path in finished("frozen").rglob("*"):
-        if path.is_file():
-            copy = folder / path.relative_to(finished("frozen"))
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(path.read_bytes())
-    return folder
+def test_half_a_surrogate_pair_is_rejected(trained_run, capsys) -> None:
+    assert predict.main([str(trained_run()), "\ud800"]) == 2
+    assert "not Unicode text" in capsys.readouterr().err
 
 
-def said(folder: Path) -> str:
-    with pytest.raises(BadInput) as caught:
-        load(folder)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def test_a_cell_that_cannot_answer_says_why(copied: Path) -> None:
-    assert load(copied).classes == ("negative", "positive")
-    weights = copied / "checkpoints/best.ckpt"
-    whole = weights.read_bytes()
-    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert "damaged" in said(copied)
+def test_a_run_that_cannot_be_loaded_says_why(trained_run, tmp_path: Path) -> None:
+    folder = shutil.copytree(trained_run(), tmp_path / "study/run")
+    weights = folder / "checkpoints/best.ckpt"
+    checkpoint, content = torch.load(weights, weights_only=True), weights.read_bytes()
+    assert load(folder).classes == ["negative", "positive"]
+    middle = len(content) // 2
+    weights.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    assert "damaged" in rejection(lambda: load(folder))
+    del checkpoint["state_dict"]["model.head.classify.bias"]
+    torch.save(checkpoint, weights)
+    assert "another version" in rejection(lambda: load(folder))
     weights.unlink()
-    assert "best.ckpt is gone" in said(copied)
-    assert said(copied.parent) == f"{copied.parent} is no cell, but holds some: try {copied}"
-    (copied / RECORD).write_text("{}")
-    assert "is not a record" in said(copied)
-    (copied / RECORD).unlink()
-    assert "holds no finished cell" in said(copied)
-    assert "is not a folder" in said(copied / "nowhere")
+    assert "missing" in rejection(lambda: load(folder))
+    assert str(folder) in rejection(lambda: load(folder.parent))
+    (folder / RECORD).write_text("{}")
+    assert "is not a record" in rejection(lambda: load(folder))
+    (folder / RECORD).unlink()
+    assert "not a finished run" in rejection(lambda: load(folder))
 
 
-def test_weights_of_another_model_are_refused(copied: Path) -> None:
-    from poolbench.core.io import file_digest
-    from poolbench.training.checkpoints import CHECKSUM
+def test_an_encoder_that_has_changed_is_rejected(run, tmp_path: Path) -> None:
+    record = run(*tiny_bert(tmp_path), "pooler=mean")
+    from safetensors.torch import load_file, save_file
 
-    weights = copied / "checkpoints/best.ckpt"
-    kept = torch.load(weights, weights_only=True)
-    del kept["state_dict"]["model.head.classify.bias"]
-    torch.save(kept, weights)
-    weights.with_name(weights.name + CHECKSUM).write_text(file_digest(weights))
-    assert "another version of the code" in said(copied)
+    path = tmp_path / "tiny-bert/model.safetensors"
+    weights = {name: value + 1 for name, value in load_file(path).items()}
+    save_file(weights, path, metadata={"format": "pt"})
+    assert "encoder have changed" in rejection(lambda: load(record.folder))

@@ -1,13 +1,12 @@
-"""What a trained pooler took from a text: the weight of every word.
+"""Explain a prediction by the weight of every word of the text.
 
-Where the pooler gives tokens weights, these are shown. Where it does not (a convolution, a
-recurrence), it is gradient x input of the predicted logit at the states that come out of the
-encoder (Shrikumar et al., 2017), which is about this prediction and not about the pooler alone.
+The weights are the pooler's token weights if it has any. For other poolers (convolutions,
+recurrences) they are gradient × input of the predicted logit at the hidden states of the encoder
+(Shrikumar et al., 2017), which depend on the head as well as on the pooler.
 """
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,80 +15,63 @@ from transformers import PreTrainedTokenizerBase
 
 from poolbench.data.collate import Batch
 from poolbench.encoders.base import Encoder
-from poolbench.inference.load import Trained
-from poolbench.report.explained import GRADIENT, Strip
+from poolbench.inference.load import TrainedModel
+from poolbench.runs.explanations import Explanation
 from poolbench.training.model import PooledClassifier
 
-UNSEEN = "\N{OPEN BOX}"  # a token that stands for no character
+GRADIENT = "gradient × input of the predicted logit"
+EMPTY = "\N{OPEN BOX}"  # shown for a token that stands for no character
 
 
-def explain(trained: Trained, texts: Sequence[str]) -> list[Strip]:
-    """What the pooler takes from each text, in their order."""
-    pooler = trained.model.pooler
-    strips: list[Strip] = []
-    for batch in trained.batches(texts):
-        with torch.no_grad():
-            states = trained.model.encoder(batch)
-        if pooler.weighs is None:
-            logits, weights = _by_gradient(trained.model, states, batch)
-        else:
-            logits, weights = _by_shares(trained.model, states, batch)
-        for row, mask in enumerate(batch.attention_mask):
-            of_tokens = weights[row][mask].tolist()
-            ids = batch.input_ids[row][mask].tolist()
-            words = _words(trained.model.encoder, texts[len(strips)], ids)
-            of_words = [sum(of_tokens[piece] for piece in pieces) for _, _, pieces in words]
-            whole = sum(map(abs, of_words)) or 1.0  # pieces of opposite signs have met
-            probabilities = logits[row].softmax(dim=0)
-            best = int(probabilities.argmax())
-            strips.append(
-                Strip(
-                    pooler=trained.record["cell"]["pooler"],
-                    how=pooler.weighs or GRADIENT,
-                    label=trained.classes[best],
-                    probability=round(float(probabilities[best]), 4),
-                    words=tuple(word for word, _, _ in words),
-                    special=tuple(special for _, special, _ in words),
-                    weights=tuple(round(weight / whole, 4) for weight in of_words),
-                )
-            )
-    return strips
+def explain(trained: TrainedModel, texts: Sequence[str]) -> list[Explanation]:
+    """The explanation of each text, in their order."""
+    return [_explain(trained, text) for text in texts]
 
 
 @torch.no_grad()
-def _by_shares(
+def _explain(trained: TrainedModel, text: str) -> Explanation:
+    model = trained.model
+    (batch,) = trained.batches([text])
+    states = model.encoder(batch)
+    probabilities = model.head(model.pool(states, batch))[0].softmax(dim=0)
+    best = int(probabilities.argmax())
+    pieces = token_weights(model, states, batch)[0].tolist()
+    words = _words(model.encoder, text, batch.input_ids[0].tolist())
+    weights = [sum(pieces[place] for place in places) for _, _, places in words]
+    total = sum(map(abs, weights)) or 1.0  # pieces of a word may have opposite signs
+    return Explanation(
+        pooler=trained.record.run.pooler,
+        method=model.pooler.weights_label or GRADIENT,
+        label=trained.classes[best],
+        probability=round(float(probabilities[best]), 4),
+        words=[
+            (word, round(weight / total, 4), special)
+            for (word, special, _), weight in zip(words, weights, strict=True)
+        ],
+    )
+
+
+def token_weights(
     model: PooledClassifier, states: Float[Tensor, "B T R D"], batch: Batch
-) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B T"]]:
-    given: list[Any] = []
-
-    def keep(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        given.extend((args, kwargs))
-
-    hook = model.pooler.register_forward_pre_hook(keep, with_kwargs=True)
-    try:
+) -> Float[Tensor, "B T"]:
+    """The pooler's own weights, or gradient × input with absolute values that sum to 1."""
+    if model.pooler.weights_label is not None:
+        hidden = model.layers(model.select(model.layers.indices, states))
+        extra = model.extra_inputs(states, batch)
+        return model.pooler.token_weights(hidden, batch.pooling_mask, **extra)
+    with torch.enable_grad():
+        states = states.detach().requires_grad_()
         logits = model.head(model.pool(states, batch))
-    finally:
-        hook.remove()
-    args, kwargs = given
-    return logits, model.pooler.shares(*args, **kwargs)
-
-
-def _by_gradient(
-    model: PooledClassifier, states: Float[Tensor, "B T R D"], batch: Batch
-) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B T"]]:
-    states = states.detach().requires_grad_()
-    logits = model.head(model.pool(states, batch))
-    (gradient,) = torch.autograd.grad(logits.amax(dim=1).sum(), states)
-    blame = (gradient * states.detach()).sum(dim=(2, 3))
-    blame = blame.masked_fill(~batch.attention_mask, 0.0)  # what stands in the padding is undefined
-    return logits.detach(), blame / blame.abs().sum(dim=1, keepdim=True).clamp(min=1e-12)
+        (gradient,) = torch.autograd.grad(logits.amax(dim=1).sum(), states)
+    products = (gradient * states.detach()).sum(dim=(2, 3))
+    products = products.masked_fill(~batch.attention_mask, 0.0)  # undefined in the padding
+    return products / products.abs().sum(dim=1, keepdim=True).clamp(min=1e-12)
 
 
 def _words(encoder: Encoder, text: str, ids: list[int]) -> list[tuple[str, bool, list[int]]]:
-    """Each word of a tokenised text, whether it is a special token, and the places of its pieces.
+    """For each word of a text: the word, whether it is a special token, positions of its pieces.
 
-    Without a Hugging Face tokenizer nobody knows which characters a token stands for: its id is
-    shown.
+    Without a fast Hugging Face tokenizer the characters of a token are unknown: its id is shown.
     """
     tokenizer = getattr(encoder, "tokenizer", None)
     if not isinstance(tokenizer, PreTrainedTokenizerBase) or not tokenizer.is_fast:
@@ -98,13 +80,13 @@ def _words(encoder: Encoder, text: str, ids: list[int]) -> list[tuple[str, bool,
     encoded = tokenizer(
         whole, truncation=True, max_length=encoder.max_length, return_offsets_mapping=True
     )
-    # A special token belongs to no word: each is one of its own.
+    # A special token belongs to no word: each is a word of its own.
     numbers = [-i - 1 if n is None else n for i, n in enumerate(encoded.word_ids(0))]
-    found = []
-    for number, places in groupby(range(len(numbers)), key=numbers.__getitem__):
-        pieces = list(places)
-        spans = [encoded["offset_mapping"][piece] for piece in pieces]
-        word = whole[spans[0][0] : spans[-1][1]].strip() or UNSEEN
-        name = tokenizer.convert_ids_to_tokens(ids[pieces[0]]) if number < 0 else word
-        found.append((name, number < 0, pieces))
-    return found
+    words = []
+    for number, group in groupby(range(len(numbers)), key=numbers.__getitem__):
+        places = list(group)
+        first, last = (encoded["offset_mapping"][place] for place in (places[0], places[-1]))
+        word = whole[first[0] : last[1]].strip() or EMPTY
+        name = tokenizer.convert_ids_to_tokens(ids[places[0]]) if number < 0 else word
+        words.append((name, number < 0, places))
+    return words

@@ -1,114 +1,107 @@
-"""A finished cell, ready to classify text it has not seen."""
+"""Load a trained run to use it on new texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from poolbench.core.errors import BadInput
-from poolbench.data.collate import Batch, make_batch
-from poolbench.data.tokenized import unlabelled
-from poolbench.runs.record import RECORD, DamagedRecord, read_record
-from poolbench.training.assembly import assemble, layers_read
-from poolbench.training.checkpoints import intact
-from poolbench.training.model import PooledClassifier
-from poolbench.training.session import encoder_of, prepare
+from poolbench.core.errors import UserError
+from poolbench.data.collate import Batch
+from poolbench.data.tokenized import tokenize_texts
+from poolbench.runs.record import RECORD, RecordError, RunRecord, read_record
+from poolbench.training.callbacks import is_intact
+from poolbench.training.config import Config, validate
+from poolbench.training.model import PooledClassifier, build_parts, required_layers
+from poolbench.training.session import Session
 
-AT_ONCE = 64  # texts in a batch
+BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A model with its best weights, in eval mode.
+class TrainedModel:
+    """The model of a run with its best weights, in eval mode.
 
-    Attributes:
-        folder: of the cell.
-        record: what the cell left behind.
-        cfg: its configuration.
-        model: encoder (the real one, not its stored states), layers, pooler and head.
-        classes: their names, in the order of the logits.
+    The encoder computes hidden states, also if the run used cached ones.
     """
 
-    folder: Path
-    record: dict[str, Any]
-    cfg: DictConfig
+    record: RunRecord
+    config: Config
     model: PooledClassifier
-    classes: tuple[str, ...]
+    session: Session
+
+    @property
+    def classes(self) -> list[str]:
+        """Names, in the order of the logits."""
+        return self.record.data.classes
 
     def batches(self, texts: Sequence[str]) -> list[Batch]:
-        """The texts as the encoder wants them, in their order; labels mean nothing."""
+        """The texts in their order, tokenized; the labels have no meaning."""
         encoder = self.model.encoder
-        corpus = unlabelled(texts, encoder.tokenize)
-        unpooled = encoder.unpooled_ids(self.cfg.pooled_tokens)
-        return [
-            make_batch(corpus, rows, encoder.padding_side, encoder.pad_id, unpooled)
-            for rows in torch.arange(len(texts)).split(AT_ONCE)
-        ]
+        data = tokenize_texts(texts, encoder.tokenize)
+        rows = range(len(texts))
+        groups = [rows[i : i + BATCH_SIZE] for i in rows[::BATCH_SIZE]]
+        tokens = self.config.pooled_tokens
+        return [encoder.collate(data, torch.tensor(group), tokens) for group in groups]
 
     @torch.inference_mode()
     def logits(self, texts: Sequence[str]) -> Float[Tensor, "N C"]:
-        """Scores of each text, in their order."""
-        scores = [self.model(batch) for batch in self.batches(texts)]
-        return torch.cat(scores) if scores else torch.zeros(0, len(self.classes))
+        """Logits of each text, in their order."""
+        found = [self.model(batch) for batch in self.batches(texts)]
+        return torch.cat(found) if found else torch.zeros(0, len(self.classes))
 
 
-def load(folder: Path) -> Trained:
-    """The model of a finished cell.
+def load(folder: Path, session: Session | None = None) -> TrainedModel:
+    """The model of the finished run in ``folder``.
+
+    Runs that share a ``session`` load their encoder once.
 
     Raises:
-        BadInput: the cell is not finished, its weights are gone or damaged, or its encoder has
+        UserError: the run is not finished, its weights are missing or damaged, or its encoder has
             changed.
     """
+    session = session or Session()
+    record = _record(folder)
+    config = validate(record.run.config)
+    encoder = session.encoder(config)
+    if encoder.digest != record.digests.encoder:
+        raise UserError(f"{folder}: the files of the encoder have changed: restore them")
+    state, classes = _weights(folder / "checkpoints/best.ckpt"), len(record.data.classes)
+    try:
+        parts = build_parts(
+            config, encoder, classes, lambda: session.inputs(config).data.token_counts
+        )
+        encoder = encoder.with_layers(required_layers(parts[0], parts[1], encoder))
+        model = PooledClassifier(encoder, *parts)
+        if encoder.tuning == "frozen":  # not in the checkpoint
+            state |= encoder.state_dict(prefix="encoder.")
+        model.load_state_dict(state)
+    except (TypeError, AttributeError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{folder} was written by another version of the code: {reason}") from error
+    return TrainedModel(record, config, model.eval(), session)
+
+
+def _record(folder: Path) -> RunRecord:
     try:
         record = read_record(folder)
+    except RecordError as error:
+        raise UserError(str(error)) from error
     except OSError as error:
-        raise BadInput(_not_a_cell(folder)) from error
-    except DamagedRecord as error:
-        raise BadInput(f"{error}: run the cell again") from error
-    if record["status"] != "ok":
-        raise BadInput(f"{folder}: this cell has {record['status']}: {record.get('error')}")
-    cfg = OmegaConf.create(record["config"])
-    classes = tuple(record["data"]["classes"])
-    try:
-        encoder = encoder_of(cfg)
-        if encoder.digest != record["digests"]["encoder"]:
-            raise BadInput(f"{folder}: its encoder has changed since; put back the weights it had")
-        parts = assemble(cfg, encoder, len(classes), lambda: prepare(cfg).corpus.token_counts)
-        encoder = encoder.reading(layers_read(parts, encoder))
-        model = PooledClassifier(encoder, parts.layers, parts.pooler, parts.head)
-        kept = _weights(folder / "checkpoints/best.ckpt")
-        # A frozen encoder is not in the checkpoint.
-        there = encoder.state_dict(prefix="model.encoder.") if encoder.tuning == "frozen" else {}
-        model.load_state_dict(
-            {name.removeprefix("model."): value for name, value in (there | kept).items()}
-        )
-    except (TypeError, AttributeError, RuntimeError) as error:  # arguments, settings, weights
-        reason = str(error).strip().splitlines()[0]
-        raise BadInput(f"{folder} was made by another version of the code: {reason}") from error
-    return Trained(folder, record, cfg, model.eval(), classes)
+        below = min(folder.rglob(RECORD), default=None)
+        hint = f"it contains runs: use {below.parent}" if below else "not a finished run"
+        raise UserError(f"{folder} has no {RECORD}: {hint}") from error
+    if not record.ok:
+        raise UserError(f"{folder}: the status of the run is {record.status}: {record.error}")
+    return record
 
 
 def _weights(path: Path) -> dict[str, Tensor]:
-    if not path.exists():
-        raise BadInput(f"{path} is gone: remove {path.parents[1] / RECORD} and run the cell again")
-    if not intact(path):
-        raise BadInput(
-            f"{path} or its .sha256 is damaged: remove {path.parents[1] / RECORD} and run the cell "
-            "again"
-        )
-    kept: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    return kept
-
-
-def _not_a_cell(folder: Path) -> str:
-    if not folder.is_dir():
-        return f"{folder} is not a folder"
-    cell = min(folder.rglob(RECORD), default=None)
-    if cell is None:
-        return f"{folder} holds no finished cell: there is no {RECORD}"
-    return f"{folder} is no cell, but holds some: try {cell.parent}"
+    """The weights of encoder, layers, pooler and head in a checkpoint."""
+    if not path.exists() or not is_intact(path):
+        state = "damaged" if path.exists() else "missing"
+        raise UserError(f"{path} is {state}: remove {RECORD} of that run and train it again")
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    return {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}

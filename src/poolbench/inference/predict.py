@@ -1,0 +1,101 @@
+"""Read texts and classify them.
+
+This module does not import torch: a file that cannot be read is reported at once.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from poolbench.core.errors import UserError
+
+if TYPE_CHECKING:
+    from poolbench.inference.load import TrainedModel
+
+GROUP = 64  # texts
+BLOCK = 1 << 16  # bytes
+
+
+def predict(trained: "TrainedModel", texts: Sequence[str], top: int) -> Iterator[dict[str, Any]]:
+    """For each text its label and the ``top`` most probable classes, most probable first.
+
+    Raises:
+        UserError: a text contains half a surrogate pair, which no tokenizer accepts.
+    """
+    names = trained.classes
+    for start in range(0, len(texts), GROUP):
+        group = texts[start : start + GROUP]
+        try:
+            "".join(group).encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"not Unicode text: {error}") from error
+        probabilities = trained.logits(group).double().softmax(dim=1)
+        values, places = probabilities.topk(min(top, len(names)), dim=1)
+        for text, best, classes in zip(group, values.tolist(), places.tolist(), strict=True):
+            found = {names[c]: round(p, 6) for c, p in zip(classes, best, strict=True)}
+            label = names[classes[0]]
+            answer = {"text": text, "label": label, "probability": found[label]}
+            yield answer | {"probabilities": found}
+
+
+def read_file(path: Path, column: str = "text") -> list[str]:
+    """The texts of a file: a column of a csv, tsv or jsonl file, the lines of any other file.
+
+    Raises:
+        UserError: the file cannot be read, is not UTF-8, or a row has no text in ``column``.
+    """
+    texts: list[str] = []
+    try:
+        content = _decode(path.read_bytes(), str(path))
+        if path.suffix not in (".csv", ".tsv", ".jsonl"):
+            return _lines(content) if content else []
+        csv.field_size_limit(max(len(content), csv.field_size_limit()))
+        delimiter = "\t" if path.suffix == ".tsv" else ","
+        rows: Iterator[Any] = csv.DictReader(io.StringIO(content), delimiter=delimiter, strict=True)
+        if path.suffix == ".jsonl":
+            rows = (json.loads(line) for line in _lines(content) if line.strip())
+        for row in rows:
+            text = row.get(column) if isinstance(row, dict) else row
+            if not isinstance(row, dict) or not isinstance(text, str):
+                raise ValueError(f"no text in '{column}' of {row!r:.80}: set --text-column")
+            texts.append(text)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError, csv.Error) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path}, row {len(texts) + 1}: {error}") from error
+    return texts
+
+
+def read_stream(stream: BufferedReader) -> Iterator[list[str]]:
+    """The lines of a stream, in groups of those that have arrived: an open pipe delays none.
+
+    Raises:
+        UserError: a line is not UTF-8.
+    """
+    rest, line = b"", 1
+    while block := stream.read1(BLOCK):
+        arrived, newline, rest = (rest + block).rpartition(b"\n")
+        if newline:
+            yield _lines(_decode(arrived + newline, "standard input", line))
+            line += 1 + arrived.count(b"\n")
+    if rest:
+        yield _lines(_decode(rest, "standard input", line))
+
+
+def _lines(content: str) -> list[str]:
+    return content.replace("\r\n", "\n").removesuffix("\n").split("\n")
+
+
+def _decode(content: bytes, name: str, line: int = 1) -> str:
+    try:
+        # A file may start with a byte order mark.
+        return content.decode("utf-8-sig" if line == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        line += content.count(b"\n", 0, error.start)
+        raise UserError(f"{name}, line {line}: not UTF-8; convert it first") from error

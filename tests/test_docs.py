@@ -1,86 +1,70 @@
 """What the documentation shows is what the program does: its code runs, its messages are real."""
 
-import contextlib
-import io
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from poolbench.training.launch import check_command
+from poolbench.training.launch import CONF, compose_runs
 
-DOCS = Path(__file__).parents[1] / "docs"
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SHOWN = ["shape_errors.md"]
-
-
-def blocks(page: str) -> list[tuple[int, str, str]]:
-    """(line, language, content) of every fenced block."""
-    text = (DOCS / page).read_text()
-    return [(text[: m.start()].count("\n") + 2, m[1], m[2]) for m in BLOCK.finditer(text)]
-
-
-def examples(page: str) -> Iterator[tuple[int, str, str | None]]:
-    """(line, code, the message below it or None) of every Python block."""
-    found = blocks(page)
-    for (line, language, code), (_, below, message) in zip(
-        found, [*found[1:], (0, "", "")], strict=True
-    ):
-        if language == "python":
-            yield line, code, message if below == "text" else None
-
-
-def said_by(code: str, names: dict[str, Any], where: str) -> str | None:
-    """How the last line of a traceback would read, None where nothing is raised."""
-    try:
-        exec(compile(code, where, "exec"), names)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    return None
-
-
-@pytest.mark.parametrize("page", SHOWN)
-def test_every_example_says_what_is_written_below_it(page: str) -> None:
-    names: dict[str, Any] = {"__name__": page}
-    for line, code, message in examples(page):
-        with contextlib.redirect_stdout(io.StringIO()):
-            said = said_by(code, names, f"{page}:{line}")
-        expected = None if message is None else " ".join(message.split())
-        assert (said and " ".join(said.split())) == expected, f"{page}:{line}"
-
-
-@pytest.mark.parametrize("page", SHOWN)
-def test_every_command_is_one_the_program_takes(page: str) -> None:
-    commands = [
-        command.removeprefix("$ python train.py").split()
-        for _, language, content in blocks(page)
-        if language == "console"
-        for command in content.replace("\\\n", " ").splitlines()
-    ]
-    assert commands
-    for command in commands:
-        check_command([part for part in command if part != "-m"], multirun="-m" in command)
-
-
-def typed(page: Path) -> Iterator[list[str]]:
-    """The words after ``train.py`` of every command in a plain fenced block."""
-    for block in re.findall(r"^```\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
-            for command in line.split("&&"):
-                _, typed, overrides = command.partition("python train.py ")
-                if typed and overrides != "--help":
-                    yield shlex.split(overrides, comments=True)
-
-
-@pytest.mark.parametrize(
-    "page", ["README.md", "docs/dashboards.md", "docs/guide.md", "docs/scaling.md"]
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXECUTED = [
+    pytest.param("README.md", marks=pytest.mark.slow),  # trains a small sweep
+    "CONTRIBUTING.md",
+    "docs/shape_errors.md",
+]
+# A Python block and, directly below it, the error that it raises.
+EXAMPLE = re.compile(
+    r"^( *)```python\n(.*?)^ *```\n(?:\n^```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL
 )
-def test_every_command_in_a_plain_block_is_one_the_program_takes(page: str) -> None:
-    commands = list(typed(DOCS.parent / page))
-    assert commands
-    for command in commands:
-        if not any("launcher=ray" in word for word in command):  # its plugin is an extra of its own
-            check_command([w for w in command if w != "-m"], multirun="-m" in command)
+# A command in a block: alone on its lines, with a prompt or after another command.
+COMMAND = re.compile(r"^ *(?:\$ |.*&& )?python (?:train\.py|-m poolbench) (.*)$", re.MULTILINE)
+# Options of Hydra, a plugin that is an extra of its own, and a package that does not exist.
+NOT_COMPOSED = ("--", "launcher=ray", "mypackage")
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The words after ``python train.py`` of every command of a page."""
+    found = COMMAND.findall(page.read_text().replace("\\\n", " "))
+    words = [shlex.split(command, comments=True) for command in found]
+    return [w for w in words if not any(part in word for word in w for part in NOT_COMPOSED)]
+
+
+@pytest.mark.parametrize("page", EXECUTED)
+def test_every_example_runs_and_raises_what_is_written_below_it(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": page}
+    examples = EXAMPLE.findall((ROOT / page).read_text())
+    assert examples
+    for indent, code, expected in examples:
+        message = ""
+        try:
+            exec(re.sub(f"^{indent}", "", code, flags=re.MULTILINE), names)
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}"
+        assert message.split() == expected.split(), code
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda p: p.name)
+def test_every_command_composes(page: Path) -> None:
+    for words in commands(page):
+        runs = compose_runs(*(word for word in words if word != "-m"))
+        several = "-m" in words or any(word.startswith("experiment=") for word in words)
+        assert several or len(runs) == 1, words
+
+
+@pytest.mark.parametrize("group", ["pooler", "encoder", "layers", "dataset", "experiment"])
+def test_the_readme_names_every_choice(group: str) -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [p.stem for p in (CONF / group).glob("*.yaml") if f"`{p.stem}`" not in readme] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r'(?:\]\(|src=")([^)"#:]+)[#)"]', page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []

@@ -130,6 +130,7 @@ def is_intact(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
+    # zipfile raises NotImplementedError where a damaged header names an unknown compression.
     except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError, ValueError):
         return False
 

@@ -61,7 +61,8 @@ class LitPooledModel(pl.LightningModule):
         self.log("train/loss", loss)
         # The order of this epoch's examples, which the sampler alone determines.
         order = hashlib.sha256()
-        for rows in self.trainer.train_dataloader.sampler.batches():  # type: ignore[union-attr]
+        loader: Any = self.trainer.train_dataloader
+        for rows in loader.sampler.batches():
             order.update(rows.numpy().tobytes())
         self.order_digests.append(order.hexdigest()[:16])
         if not torch.tensor(loss).isfinite():

@@ -109,7 +109,9 @@ def test_every_file_of_a_group_can_be_chosen(group: str) -> None:
         assert compose_runs(f"{group}={path.stem}", *extra)
 
 
-def start(output: Path, *arguments: str, env: dict[str, str] | None = None) -> "subprocess.Popen[str]":
+def start(
+    output: Path, *arguments: str, env: dict[str, str] | None = None
+) -> "subprocess.Popen[str]":
     own = [*TINY, "dataset.max_examples=64", "logger=none", f"output_dir={output}"]
     return subprocess.Popen(
         [sys.executable, str(ROOT / "train.py"), *arguments, *own],

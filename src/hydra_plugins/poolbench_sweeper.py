@@ -31,14 +31,14 @@ class GridSweeper(Sweeper):
             )
 
     def sweep(self, arguments: list[str]) -> Any:
-        from poolbench.training import launch
+        from poolbench.training import grid, launch
 
         config, context = self.config, self.hydra_context
         assert config is not None
         assert context is not None
         loader = context.config_loader
-        jobs = launch.split_grid(loader, arguments, self.params)
-        requests = launch.check_grid(jobs, lambda job: loader.load_sweep_config(config, list(job)))
+        jobs = grid.split_grid(loader, arguments, self.params)
+        requests = grid.check_grid(jobs, lambda job: loader.load_sweep_config(config, list(job)))
         launch.run(requests, self.launcher)
 
 

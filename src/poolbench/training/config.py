@@ -19,7 +19,6 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -32,8 +31,15 @@ from poolbench.runs.protocol import Protocol
 
 # Modules whose objects may be built from a configuration; ``allow_targets`` adds others.
 ALLOWED_TARGETS = ("poolbench.", "torch.optim.")
-# Groups whose knobs are declared by the constructor that their ``_target_`` names.
-COMPONENTS = ("dataset", "encoder", "layers", "pooler", "head", "logger")
+# Groups whose knobs are declared by what their ``_target_`` names, and the class it has to make.
+COMPONENTS = {
+    "dataset": "datasets.DatasetDict",
+    "encoder": "poolbench.encoders.base.Encoder",
+    "layers": "poolbench.encoders.layer_mix.LayerMix",
+    "pooler": "poolbench.poolers.base.Pooler",
+    "head": "poolbench.training.model.Head",
+    "logger": "poolbench.training.loggers.RunLogger",
+}
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 Component = dict[str, Any]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -72,7 +78,7 @@ class TrainerConfig(_Group):
     devices: PositiveInt
     num_nodes: PositiveInt
     strategy: str
-    precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed", "64-true"]
+    precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed"]
     compile: (
         Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] | None
     )
@@ -81,7 +87,7 @@ class TrainerConfig(_Group):
     accumulate_grad_batches: PositiveInt
     limit_train_batches: PositiveInt | Annotated[float, Field(gt=0, le=1)] | None
     deterministic: bool
-    profiler: str | None
+    profiler: Literal["simple", "advanced", "pytorch"] | None
     enable_progress_bar: bool
 
 
@@ -106,17 +112,17 @@ class Config(_Group):
     cache: CacheConfig
     comparison: Protocol
     study: Annotated[str, BeforeValidator(_text), AfterValidator(_plain_name)]
-    seed: NonNegativeInt
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     batch_size: PositiveInt
     batching: Literal["packed", "padded", "grouped"]
     pooled_tokens: Literal["all", "content"]
     patience: PositiveInt
-    output_dir: Annotated[str, BeforeValidator(_text)]
+    output_dir: Annotated[str, BeforeValidator(_text), Field(min_length=1)]
     allow_targets: list[Annotated[str, Field(pattern=r"^\w[\w.]*\.$")]]
     certify: bool
     measure: bool
     plan: bool
-    retry_failed: bool
+    rerun: Literal["failed", "stale"] | None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -130,13 +136,20 @@ class RunRequest:
     """One run that a command asks for.
 
     Attributes:
+        base: the configuration with seed 0; the runs of a sweep that differ in their seed share it.
         names: name chosen in each configuration group.
         overrides: arguments of the command that trains this run alone.
     """
 
-    config: Config
+    base: Config
+    seed: int
     names: Mapping[str, str]
     overrides: tuple[str, ...]
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the run."""
+        return self.base.model_copy(update={"seed": self.seed})
 
 
 def validate(values: Mapping[str, Any]) -> Config:
@@ -149,10 +162,13 @@ def validate(values: Mapping[str, Any]) -> Config:
 
 def check_components(config: Config) -> None:
     """Check the knobs of every component against its constructor; nothing is built or loaded."""
-    for group in COMPONENTS:
+    for group, made in COMPONENTS.items():
         component = getattr(config, group)
-        check_arguments(target_of(component, config.allow_targets), _knobs(component), group)
-    target_of({"_target_": config.optimizer.target}, config.allow_targets)
+        target = target_of(component, config.allow_targets)
+        _check_made(target, made, group)
+        check_arguments(target, _knobs(component), group)
+    optimizer = target_of({"_target_": config.optimizer.target}, config.allow_targets)
+    _check_made(optimizer, "torch.optim.Optimizer", "optimizer")
 
 
 def target_of(component: Mapping[str, Any], allow_targets: Iterable[str] = ()) -> Any:
@@ -174,6 +190,17 @@ def target_of(component: Mapping[str, Any], allow_targets: Iterable[str] = ()) -
     if not callable(target) or not f"{getattr(target, '__module__', '')}.".startswith(allowed):
         raise rejected
     return target
+
+
+def _check_made(target: Any, expected: str, group: str) -> None:
+    """Reject a class, or a function by its return annotation, that makes something else."""
+    hint = target if inspect.isclass(target) else get_type_hints(target).get("return")
+    made = next(iter(get_args(hint)), hint)  # a context manager is annotated as Iterator[...]
+    module, _, name = expected.rpartition(".")
+    if not inspect.isclass(made) or not issubclass(
+        made, getattr(importlib.import_module(module), name)
+    ):
+        raise UserError(f"{group}._target_={target.__qualname__}: expected a class {name}")
 
 
 def check_arguments(target: Any, given: Mapping[str, Any], group: str) -> None:

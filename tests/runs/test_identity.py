@@ -24,7 +24,7 @@ def test_neutral_settings_do_not_change_the_run(session: Session, tmp_path: Path
             ["logger=csv"],
             ["trainer.enable_progress_bar=true"],
             ["cache.max_gb=1.0"],
-            ["retry_failed=true"],
+            ["rerun=failed"],
             ["certify=true"],
             ["comparison.margin=2.0"],
             ["output_dir=elsewhere"],

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from poolbench.runs.record import read_record
-from poolbench.training import launch
+from poolbench.training import grid
 from poolbench.training.launch import compose_runs
 from tests.conftest import ROOT, TINY, rejection
 
@@ -43,11 +44,24 @@ REJECTED = {
     "comparison.margin=0": "greater than 0",
     "pooled_tokens=most": "'all' or 'content'",
     "batching=most": "'packed', 'padded' or 'grouped'",
-    "seed=[1": "no viable alternative",
+    "seed=[1": "not of the form key=value",
+    "dataset.train=~/a=(b).csv": "'dataset.train=\"~/a=(b).csv\"'",
+    "=3": "must be a string",
+    "--pooler=mean": "${args_no_hyphens}",
+    "hydra.job.chdir=true": "relative to the folder of the command",
+    "pooler=null": "the name of one file of conf/pooler",
+    "pooler=[mean,max]": "the name of one file of conf/pooler",
+    "pooler=mean,null": "the name of one file of conf/pooler",
+    "optimizer={lr:1}": "optimizer.key=value",
+    "seed=4294967296": "less than 4294967296",
+    "output_dir=": "output_dir",
+    "study=${nothing}": "'nothing' not found",
+    "comparison.reference=meen": "did you mean mean?",
     "allow_targets=[os]": "allow_targets",
     "seed=range(0)": "the sweep is empty",
     "seed=1,2,1": "contains a run twice: seed=1",
-    "study=a,b": "the runs of one study",
+    "study=a,b": "study differs between the runs",
+    "comparison.margin=1,2": "comparison differs between the runs",
     "pooler=mean,max trainer=ddp": "-m does not work with several devices",
     "seed=0,1,x": "seed='x'",
 }
@@ -62,13 +76,13 @@ def test_a_bug_is_not_reported_as_an_error_of_the_user(monkeypatch: pytest.Monke
     def broken(*_: object) -> None:
         raise AssertionError("ours")
 
-    monkeypatch.setattr(launch, "validate", broken)
+    monkeypatch.setattr(grid, "validate", broken)
     with pytest.raises(AssertionError, match="ours"):
         compose_runs("pooler=mean")
 
 
 @pytest.mark.parametrize(
-    "grid",
+    "command",
     [
         ["pooler=cls,mean", "seed=range(0,4)"],
         ["seed=2,1", "pooler=conv", "encoder.max_length=64"],
@@ -77,17 +91,22 @@ def test_a_bug_is_not_reported_as_an_error_of_the_user(monkeypatch: pytest.Monke
         ["optimizer.lr=1e-3,1e-4", "trainer.max_epochs=3"],
     ],
 )
-def test_a_run_of_a_grid_is_the_run_of_its_own_command(grid: list[str]) -> None:
-    for request in compose_runs(*grid):
+def test_a_run_of_a_grid_is_the_run_of_its_own_command(command: list[str]) -> None:
+    for request in compose_runs(*command):
         assert compose_runs(*request.overrides) == [request]
 
 
 def test_runs_that_differ_in_the_seed_are_composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[object] = []
-    original = launch.check_run
-    monkeypatch.setattr(launch, "check_run", lambda *a: checked.append(a) or original(*a))
+    original = grid.check_run
+    monkeypatch.setattr(grid, "check_run", lambda *a: checked.append(a) or original(*a))
     assert len(compose_runs("pooler=cls,mean", "seed=range(0,500)")) == 1000
     assert len(checked) == 2
+
+
+def test_a_pooler_given_by_its_class_is_not_named_after_a_file() -> None:
+    (request,) = compose_runs("pooler=mean", "pooler._target_=poolbench.poolers.max.MaxPooler")
+    assert request.names["pooler"] == "MaxPooler"
 
 
 def test_an_experiment_names_its_own_grid() -> None:
@@ -121,6 +140,12 @@ def start(
         stderr=subprocess.PIPE,
         env=env,
     )
+
+
+def free_port() -> str:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return str(listening.getsockname()[1])
 
 
 def finish(process: "subprocess.Popen[str]", code: int = 0) -> str:
@@ -185,11 +210,24 @@ def test_another_launcher_of_hydra_gives_the_same_runs(tmp_path: Path, launcher:
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_run_as_one_process_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_two_processes_train_one_run_as_one_process_does(tmp_path: Path, nodes: int) -> None:
     batches = ["batch_size=16", "trainer.max_epochs=4", "optimizer.lr=0.01"]
     finish(start(tmp_path / "one", "trainer=cpu", *batches))
     two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true"]
-    finish(start(tmp_path / "two", *two, *batches))
+    if nodes == 1:
+        finish(start(tmp_path / "two", *two, *batches))
+    else:
+        # One process on each node, with the variables that torchrun sets.
+        two += ["trainer.num_nodes=2", "trainer.devices=1"]
+        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": "2"}
+        shared |= {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "TORCHELASTIC_RUN_ID": "test"}
+        started = []
+        for rank in "01":
+            own = shared | {"RANK": rank, "GROUP_RANK": rank}
+            started.append(start(tmp_path / "two", *two, *batches, env=os.environ | own))
+        for process in started:
+            finish(process)
     (one,), (both,) = (records(tmp_path / name).values() for name in ("one", "two"))
     assert both.digests.order == one.digests.order
     kept = one.predictions, both.predictions

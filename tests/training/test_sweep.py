@@ -51,7 +51,7 @@ def test_a_failing_run_stays_alone(tmp_path: Path, monkeypatch, capsys, error) -
 
     assert not train(specs), "a failure is kept until it is asked to run again"
     assert read_record(folder).status == "failed"
-    again = planned(tmp_path, "pooler=mean,max,cls", "study=failing", "retry_failed=true")
+    again = planned(tmp_path, "pooler=mean,max,cls", "study=failing", "rerun=failed")
     assert [spec.folder for spec in again] == [spec.folder for spec in specs]
     assert train(again)
 
@@ -75,6 +75,29 @@ def test_finished_runs_are_skipped_in_milliseconds(tmp_path: Path, monkeypatch, 
     assert train(specs, session)
     assert (time.perf_counter() - started) / len(specs) < 0.1
     assert capsys.readouterr().out.split("\n\n")[-1] == table
+
+
+def test_results_of_other_code_are_kept_until_they_are_asked_to_run_again(
+    tmp_path: Path, monkeypatch, caplog
+) -> None:
+    (spec,) = planned(tmp_path, "study=stale")
+    train([spec])
+    with monkeypatch.context() as changed:
+        changed.setattr(sweep, "code_digest", lambda: "other")
+        changed.setattr(sweep, "train_run", None)
+        assert train([spec])
+        assert "1 results were made by other code; rerun=stale" in caplog.text
+    (again,) = planned(tmp_path, "study=stale", "rerun=stale")
+    assert again.folder == spec.folder
+    trained: list[object] = []
+    monkeypatch.setattr(
+        sweep, "train_run", lambda *a: trained.append(a) or read_record(spec.folder)
+    )
+    train([again])
+    assert not trained, "the code is the same"
+    monkeypatch.setattr(sweep, "code_digest", lambda: "other")
+    train([again])
+    assert len(trained) == 1
 
 
 def test_a_full_disk_fails_one_run_only(tmp_path: Path, monkeypatch) -> None:

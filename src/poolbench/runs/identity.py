@@ -23,7 +23,7 @@ NEUTRAL_KEYS = (
     "measure",
     "output_dir",
     "plan",
-    "retry_failed",
+    "rerun",
     "study",
     "trainer.enable_progress_bar",
     "trainer.profiler",
@@ -94,16 +94,16 @@ def identify(
     names: Mapping[str, str],
     digests: Mapping[str, str],
     schema_version: int,
-    command: str = "",
-) -> RunSpec:
-    """The spec of a run.
+    commands: Mapping[int, str],
+) -> Iterator[RunSpec]:
+    """The specs of the runs of one configuration.
 
     Args:
-        config: resolved configuration.
+        config: resolved configuration; its seed does not count.
         names: name chosen in each configuration group.
         digests: of the content of dataset and encoder.
-        schema_version: of the record that the run will write.
-        command: the command that trains this run alone.
+        schema_version: of the record that the runs will write.
+        commands: for each seed, the command that trains this run alone.
     """
     settings = {
         key: value
@@ -112,21 +112,21 @@ def identify(
         or not (is_neutral(key) or key.startswith(("dataset.", "encoder.")))
     }
 
-    def digest(settings: Mapping[str, Any]) -> str:
-        identity = {"schema": schema_version, "digests": dict(digests), "settings": settings}
+    def digest(seed: int | None) -> str:
+        all_settings = settings | {"seed": seed}
+        identity = {"schema": schema_version, "digests": dict(digests), "settings": all_settings}
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
 
-    return RunSpec(
-        study=config["study"],
-        dataset=display_name(config["dataset"], names["dataset"]),
-        encoder=display_name(config["encoder"], names["encoder"]),
-        pooler=names["pooler"].replace("/", "-"),
-        seed=config["seed"],
-        digest=digest(settings),
-        variant=digest(settings | {"seed": None}),
-        command=command,
-        config=dict(config),
-    )
+    shared = {
+        "study": config["study"],
+        "dataset": display_name(config["dataset"], names["dataset"]),
+        "encoder": display_name(config["encoder"], names["encoder"]),
+        "pooler": names["pooler"].replace("/", "-"),
+        "variant": digest(None),
+    }
+    for seed, command in commands.items():
+        own = {"seed": seed, "digest": digest(seed), "command": command}
+        yield RunSpec(**shared, **own, config={**config, "seed": seed})
 
 
 def is_neutral(key: str) -> bool:

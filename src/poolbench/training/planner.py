@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +63,8 @@ def estimate(specs: Sequence[RunSpec], session: Session) -> Estimate:
             shortest += len(group) * (fixed + epoch * min(epochs, config.patience + 1))
             longest += len(group) * (fixed + epoch * epochs)
             memory = max(memory, used)
-        sizes, missing, encoding = _caches(specs, session, folder)
+        one_each = {spec.variant: spec for spec in specs}.values()
+        sizes, missing, encoding = _caches(one_each, session, folder)
     return Estimate(
         (len(specs), len(specs) - len(waiting)),
         (sum(sizes), missing),
@@ -106,7 +107,7 @@ def _sample(spec: RunSpec, folder: str, epochs: int) -> RunSpec:
 
 
 def _caches(
-    specs: Sequence[RunSpec], session: Session, folder: str
+    specs: Iterable[RunSpec], session: Session, folder: str
 ) -> tuple[list[float], float, float]:
     """GB of each cache of hidden states, GB that are missing, and seconds to compute these."""
     sizes: dict[Path, float] = {}

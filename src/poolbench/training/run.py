@@ -5,11 +5,12 @@ import logging
 import sys
 import time
 import warnings
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, RichProgressBar
+from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.utilities import disable_possible_user_warnings
 
 from poolbench.core import environment
@@ -46,7 +47,7 @@ def train_run(spec: RunSpec, session: Session) -> RunRecord | None:
         UserError: the parts of the run do not fit together.
     """
     config = Config.model_validate(spec.config)
-    _quiet(profiling=config.trainer.profiler is not None)
+    quiet(profiling=config.trainer.profiler is not None)
     wall, cpu = time.perf_counter(), time.process_time()
     inputs, model = session.inputs(config), session.model(config)
     certificate = session.certificate(config, spec.variant, model) if config.certify else {}
@@ -101,7 +102,9 @@ def _fit_and_test(
     stopping = callbacks.ResumableEarlyStopping(
         task.monitor, mode="max", patience=config.patience, check_on_train_epoch_end=True
     )
-    trainer = _make_trainer(config, [speed, stopping, best, last], logger)
+    trainer = make_trainer(
+        config, callbacks=[speed, stopping, best, last], logger=logger.logger or False
+    )
     resumed = callbacks.last_intact_checkpoint(folder)
     try:
         trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
@@ -123,19 +126,18 @@ def _fit_and_test(
     return module, trainer, metrics | dict(tested)
 
 
-def _make_trainer(config: Config, extra: list[Callback], logger: RunLogger) -> pl.Trainer:
-    options = config.trainer.model_dump(exclude={"compile"})
+def make_trainer(config: Config, **overrides: Any) -> pl.Trainer:
+    """The trainer of a run; ``overrides`` are arguments of ``pytorch_lightning.Trainer``."""
+    options = config.trainer.model_dump(exclude={"compile"}) | overrides
     if options["precision"] == "auto":
         gpu = options["accelerator"] != "cpu" and torch.cuda.is_available()
         options["precision"] = "bf16-mixed" if gpu and torch.cuda.is_bf16_supported() else "32-true"
     # Without a terminal a progress bar would print a line for every step.
     options["enable_progress_bar"] &= sys.stdout.isatty()
     if options["enable_progress_bar"]:
-        extra = [*extra, RichProgressBar(refresh_rate=20)]
+        options["callbacks"] = [*options["callbacks"], RichProgressBar(refresh_rate=20)]
     return pl.Trainer(
         **options,
-        callbacks=extra,
-        logger=logger.logger or False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
@@ -182,7 +184,7 @@ def _notes(config: Config, model: PooledClassifier) -> list[str]:
     return notes
 
 
-def _quiet(profiling: bool) -> None:
+def quiet(profiling: bool) -> None:
     """Silence hints of Lightning that are meant for authors of a training loop."""
     level = logging.INFO if profiling else logging.ERROR
     logging.getLogger("pytorch_lightning").setLevel(level)

@@ -5,7 +5,7 @@ import functools
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -129,15 +129,25 @@ class Session:
 
     def computing_model(self, config: Config, model: PooledClassifier) -> PooledClassifier:
         """A copy of a model that computes hidden states itself, from token ids."""
-        read = required_layers(model.layers, model.pooler, self.encoder(config))
         parts = copy.deepcopy((model.layers, model.pooler, model.head))
-        return PooledClassifier(self.run_encoder(config, read), *parts)
+        return self._on_encoder(config, *parts)
 
-    def datamodule(self, config: Config) -> TokenizedDataModule:
-        """The batches of a run."""
+    def untrained_model(self, config: Config) -> PooledClassifier:
+        """The model that a run starts from, computing hidden states itself."""
+        return self._on_encoder(config, *self.parts(config))
+
+    def _on_encoder(
+        self, config: Config, layers: LayerMix, pooler: Pooler, head: Head
+    ) -> PooledClassifier:
+        read = required_layers(layers, pooler, self.encoder(config))
+        return PooledClassifier(self.run_encoder(config, read), layers, pooler, head)
+
+    def datamodule(self, config: Config, first: int | None = None) -> TokenizedDataModule:
+        """The batches of a run, or of the ``first`` examples of each split."""
         data, collate = self.inputs(config).data, self.encoder(config).collate
         batch = functools.partial(collate, data, pooled_tokens=config.pooled_tokens)
         grouped = config.batching == "grouped"
+        data = replace(data, splits={name: rows[:first] for name, rows in data.splits.items()})
         return TokenizedDataModule(data, batch, config.batch_size, config.seed, grouped)
 
     def certificate(

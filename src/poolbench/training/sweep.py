@@ -1,9 +1,12 @@
 """Runs of a command, one after another: finished ones are skipped, a failure stays alone."""
 
+import itertools
 import logging
 import traceback
+from collections import defaultdict
 from collections.abc import Sequence
 
+from poolbench.core.environment import code_digest
 from poolbench.core.errors import DivergedError, Interrupted, UserError
 from poolbench.core.io import atomic_write, file_lock
 from poolbench.core.redact import redacted
@@ -19,6 +22,7 @@ from poolbench.runs.record import (
 from poolbench.runs.study import declare
 from poolbench.training.config import Config, RunRequest, check_components
 from poolbench.training.console import Progress
+from poolbench.training.dry_run import check_step
 from poolbench.training.run import train_run
 from poolbench.training.session import Session
 
@@ -29,31 +33,35 @@ FAILURE_LOG = "failure.log"
 def plan(requests: Sequence[RunRequest], session: Session) -> list[RunSpec]:
     """The specs of all runs; runs that share data and encoder follow each other.
 
-    Constructors, data, encoders and the parts of every model are checked here, before the first
-    run starts and before anything is written.
+    Constructors, data, encoders, trainers and one step of every model are checked here, before the
+    first run starts and before anything is written.
 
     Raises:
         UserError: something cannot be used.
     """
-    distinct = {r.config.model_dump_json(exclude={"seed"}): r.config for r in requests}
-    for config in distinct.values():
-        check_components(config)
-    inputs = [r.config.model_dump_json(include={"dataset", "encoder"}) for r in requests]
+    groups: dict[int, list[RunRequest]] = defaultdict(list)
+    for request in requests:
+        groups[id(request.base)].append(request)
+    for group in groups.values():
+        check_components(group[0].config)
+    by_inputs: dict[str, list[list[RunRequest]]] = defaultdict(list)
+    for group in groups.values():
+        by_inputs[group[0].base.model_dump_json(include={"dataset", "encoder"})].append(group)
     specs: list[RunSpec] = []
     variants: set[str] = set()
-    for i in sorted(range(len(requests)), key=lambda i: inputs.index(inputs[i])):
-        config, names = requests[i].config, requests[i].names
-        spec = identify(
+    for group in itertools.chain.from_iterable(by_inputs.values()):
+        config = group[0].config
+        planned = identify(
             config.model_dump(by_alias=True),
-            names,
+            group[0].names,
             session.inputs(config).digests,
             SCHEMA_VERSION,
-            " ".join(("python train.py", *requests[i].overrides)),
+            {r.seed: " ".join(("python train.py", *r.overrides)) for r in group},
         )
-        if spec.variant not in variants:
-            session.parts(config)
-            variants.add(spec.variant)
-        specs.append(spec)
+        specs += planned
+        if specs[-1].variant not in variants:
+            check_step(config, session)
+            variants.add(specs[-1].variant)
     return specs
 
 
@@ -72,12 +80,15 @@ def declare_runs(specs: Sequence[RunSpec]) -> None:
 
 def run_all(specs: Sequence[RunSpec], session: Session) -> None:
     """Train the runs in this process; those that another process is training come last."""
-    progress = Progress(specs)
+    progress, stale = Progress(specs), 0
     for wait in (False, True):
         for spec in list(progress.waiting):
             progress.start(spec)
             if record := run_one(spec, session, wait):
                 progress.finish(spec, record)
+                stale += _is_stale(record)
+    if stale:
+        log.warning("%d results were made by other code; rerun=stale trains these again", stale)
 
 
 def run_one(spec: RunSpec, session: Session, wait: bool = True) -> RunRecord | None:
@@ -89,7 +100,7 @@ def run_one(spec: RunSpec, session: Session, wait: bool = True) -> RunRecord | N
         if not locked:
             return None
         record = existing_record(spec)
-        if record and (record.ok or not spec.config["retry_failed"]):
+        if record and not _rerun(record, spec.config["rerun"]):
             return record
         try:
             return train_run(spec, session)
@@ -119,6 +130,14 @@ def existing_record(spec: RunSpec) -> RunRecord | None:
         log.warning("%s: moved to %s, training again", error, aside.name)
         (spec.folder / RECORD).replace(aside)
         return None
+
+
+def _rerun(record: RunRecord, choice: str | None) -> bool:
+    return (choice == "failed" and not record.ok) or (choice == "stale" and _is_stale(record))
+
+
+def _is_stale(record: RunRecord) -> bool:
+    return record.ok and record.digests.code != code_digest()
 
 
 def _failed(spec: RunSpec, error: BaseException) -> RunRecord:

@@ -1,0 +1,48 @@
+"""One step of training, validation and test with two texts, before the first run starts."""
+
+import os
+
+import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
+
+from poolbench.core.errors import DivergedError, UserError, one_line
+from poolbench.tasks.classification import Classification
+from poolbench.training.config import Config
+from poolbench.training.lit_module import LitPooledModel
+from poolbench.training.run import make_trainer, quiet
+from poolbench.training.session import Session
+
+
+def check_step(config: Config, session: Session) -> None:
+    """Reject a configuration whose trainer, optimizer or model fails; nothing is written.
+
+    Several devices start processes that would do this again: for them only the trainer is built.
+
+    Raises:
+        UserError: with the reason in one line.
+    """
+    quiet(profiling=False)
+    try:
+        trainer = make_trainer(config, fast_dev_run=True, enable_progress_bar=False, profiler=None)
+        strategy = trainer.strategy
+        environment = getattr(strategy, "cluster_environment", None)
+        if trainer.num_nodes > 1 and isinstance(environment, LightningEnvironment):
+            raise UserError("trainer.num_nodes needs a launcher on each node: torchrun or Slurm")
+        cores = os.cpu_count() or 1
+        if strategy.root_device.type == "cpu" and trainer.num_devices > cores:
+            raise UserError(f"trainer.devices={trainer.num_devices}: there are {cores} CPU cores")
+        if trainer.world_size == 1:
+            with torch.random.fork_rng():
+                model, few = session.untrained_model(config), session.datamodule(config, first=2)
+                task = Classification(model.head.output_dim)
+                module = LitPooledModel(model, task, config.optimizer, config.seed)
+                trainer.fit(module, few)
+                trainer.test(module, few, verbose=False)
+    except DivergedError:
+        pass  # a result of the run
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"a training step fails: {type(error).__name__}: {one_line(error)}"
+        ) from error

@@ -10,9 +10,9 @@ The last one explains test texts on which poolers disagree, for the report of th
 import argparse
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -25,17 +25,13 @@ from poolbench.runs import explanations as stored
 from poolbench.runs.record import RECORD
 from poolbench.runs.study import read_study
 
-if TYPE_CHECKING:
-    from poolbench.inference.load import TrainedModel
-
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 2 if nothing can be explained."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("folders", type=Path, nargs="+", help="runs, or studies")
     parser.add_argument("--text", nargs="+", default=(), help="texts to explain")
     parser.add_argument("--seed", type=int, help="of the runs of a study; default: the lowest")
@@ -45,63 +41,15 @@ def main(arguments: list[str] | None = None) -> int:
     if bool(options.text) == options.disagreements:
         parser.error("give --text or --disagreements")
     try:
-        if options.disagreements:
-            for folder in options.folders:
-                explain_disagreements(folder)
-        else:
-            explain_texts(options.folders, options.text, options.seed, options.html)
-    except UserError as error:
+        if options.text:
+            runs = [run for folder in options.folders for run in runs_of(folder, options.seed)]
+            explain_texts(runs, options.text, options.html)
+        for folder in options.folders if options.disagreements else ():
+            explain_disagreements(folder)
+    except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
     return 0
-
-
-def explain_texts(
-    folders: Sequence[Path], texts: Sequence[str], seed: int | None, html: Path | None
-) -> None:
-    """Print the explanation of every pooler for the texts, and write a page if asked to."""
-    from poolbench.inference.explain import explain
-
-    runs = [run for folder in folders for run in runs_of(folder, seed)]
-    groups = list(zip(*(explain(trained, texts) for trained in load_all(runs)), strict=True))
-    if html:
-        with atomic_write(html) as file:
-            file.write(strips_page(texts, groups).encode())
-    console = Console(highlight=False)
-    for text, group in zip(texts, groups, strict=True):
-        console.rule(Text(text, overflow="ellipsis", no_wrap=True), align="left")
-        for explanation in group:
-            console.print(*as_bars(explanation), "", sep="\n")
-
-
-def explain_disagreements(folder: Path) -> None:
-    """Write ``explanations.json`` for the examples that the report of a study shows."""
-    from poolbench.inference.explain import explain
-
-    study = read_study(folder)
-    found: dict[tuple[str, str, int], dict[str, stored.Explanation]] = {}
-    for task in find(study, study.protocol).tasks:
-        wanted = disagreed(task)
-        runs = [task.standing(pooler).finished[0].folder for pooler in wanted]
-        for trained in load_all(runs) if task.texts else ():
-            examples = sorted(wanted[trained.record.run.pooler])
-            texts = [task.texts[example] for example in examples]
-            for example, explanation in zip(examples, explain(trained, texts), strict=True):
-                key = str(trained.record.predictions_sha256)
-                found.setdefault((task.dataset, task.encoder, example), {})[key] = explanation
-    if not found:
-        raise UserError(f"{folder}: no two poolers disagree on texts that the study has kept")
-    examples = [
-        stored.ExplainedExample(
-            dataset=task[0], encoder=task[1], example=example, explanations=runs
-        )
-        for (*task, example), runs in found.items()
-    ]
-    path = stored.write_explanations(folder, stored.Explanations(examples=examples))
-    print(f"{len(found)} texts in {path}; to show them: python scripts/report.py {folder}")
 
 
 def runs_of(folder: Path, seed: int | None) -> list[Path]:
@@ -118,29 +66,65 @@ def runs_of(folder: Path, seed: int | None) -> list[Path]:
     return list(chosen.values())
 
 
-def load_all(folders: Sequence[Path]) -> Iterator["TrainedModel"]:
-    """The trained models; one that cannot be loaded is reported and left out."""
+def explain_runs(wanted: Mapping[Path, Sequence[str]]) -> dict[Path, list[stored.Explanation]]:
+    """The texts explained by each run; one that cannot be loaded is reported and left out."""
+    from poolbench.inference.explain import explain
     from poolbench.inference.load import load
     from poolbench.training.session import Session
 
-    session, errors = Session(), []
-    for folder in folders:
+    session, found = Session(), {}
+    for folder, texts in wanted.items():
         try:
-            yield load(folder, session)
+            found[folder] = explain(load(folder, session), texts)
         except UserError as error:
-            errors.append(error)
+            if folder == list(wanted)[-1] and not found:
+                raise
             print(f"left out: {error}", file=sys.stderr)
-    if len(errors) == len(folders):
-        raise errors[-1]
+    return found
+
+
+def explain_texts(runs: Sequence[Path], texts: Sequence[str], html: Path | None) -> None:
+    """Print the explanations of every run for each text, and write a page if asked to."""
+    groups = list(zip(*explain_runs(dict.fromkeys(runs, texts)).values(), strict=True))
+    if html:
+        with atomic_write(html) as file:
+            file.write(strips_page(texts, groups).encode())
+    console = Console(highlight=False)
+    for text, group in zip(texts, groups, strict=True):
+        console.rule(Text(text, overflow="ellipsis", no_wrap=True), align="left")
+        for explanation in group:
+            console.print(*as_bars(explanation), "", sep="\n")
+
+
+def explain_disagreements(folder: Path) -> None:
+    """Write ``explanations.json`` for the examples that the report of a study shows."""
+    study = read_study(folder)
+    found: dict[tuple[str, str, int], dict[str, stored.Explanation]] = defaultdict(dict)
+    keys = {record.folder: str(record.predictions_sha256) for record in study.finished}
+    for task in (task for task in find(study, study.protocol).tasks if task.texts):
+        wanted = {
+            task.standing(p).finished[0].folder: sorted(e) for p, e in disagreed(task).items()
+        }
+        texts = {run: [task.texts[e] for e in examples] for run, examples in wanted.items()}
+        for run, explanations in explain_runs(texts).items():
+            for example, explanation in zip(wanted[run], explanations, strict=True):
+                found[task.dataset, task.encoder, example][keys[run]] = explanation
+    if not found:
+        raise UserError(f"{folder}: no two poolers disagree on texts that the study has kept")
+    examples = [
+        stored.ExplainedExample(
+            dataset=dataset, encoder=encoder, example=example, explanations=runs
+        )
+        for (dataset, encoder, example), runs in found.items()
+    ]
+    path = stored.write_explanations(folder, stored.Explanations(examples=examples))
+    print(f"{len(found)} texts in {path}; to show them: python scripts/report.py {folder}")
 
 
 def as_bars(explanation: stored.Explanation) -> tuple[Text, Text]:
     """A title, and the words with bars; a bar after a minus sign counts against the class."""
-    title = Text.assemble(
-        (explanation.pooler, "bold"),
-        f"  {explanation.label} {explanation.probability:.2f}  ",
-        (explanation.method, "dim"),
-    )
+    label = f"  {explanation.label} {explanation.probability:.2f}  "
+    title = Text.assemble((explanation.pooler, "bold"), label, (explanation.method, "dim"))
     line = Text()
     heights = explanation.relative_weights
     for (word, _, special), height in zip(explanation.words, heights, strict=True):

@@ -32,39 +32,37 @@ CURVES = {"Validation accuracy": "val/accuracy", "Validation loss": "val/loss"}
 
 def main(arguments: list[str] | None = None) -> int:
     """Save the view, or describe it if there is no login."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("study", help="name of the study: the group of its runs")
     parser.add_argument("--project", default="poolbench")
     parser.add_argument("--entity", help="user or team; default: yours")
     options = parser.parse_args(arguments)
     entity = options.entity or _own_entity()
     view = comparison_view(options.study, options.project, entity or "your-entity")
-    if entity is None:
-        print("Not logged in to W&B. After wandb login this saves:", describe(view), sep="\n")
-    else:
+    if entity:
         print(f"saved: {view.save().url}")
+        return 0
+    print("Not logged in to W&B. After wandb login this saves:")
+    print(f"  {view.project}: {view.name}", f"  runs: {view.runset_settings.filters}", sep="\n")
+    print(f"  grouped by {', '.join(GROUPS)}")
+    for section in view.sections:
+        titles = (getattr(panel, "title", None) or type(panel).__name__ for panel in section.panels)
+        print(f"  {section.name}: {', '.join(titles)}")
     return 0
 
 
 def comparison_view(study: str, project: str, entity: str) -> ws.Workspace:
     """The view of one study."""
-    means = {
-        "groupby": wr.Config(GROUPS[-1]),
-        "groupby_aggfunc": "mean",
-        "groupby_rangefunc": "minmax",
-    }
+    mean = {"groupby": wr.Config(GROUPS[-1]), "groupby_aggfunc": "mean"}
+    mean |= {"groupby_rangefunc": "minmax"}
     panels = {
         section: [
-            wr.BarPlot(title=title, metrics=[wr.SummaryMetric(metric)], **means)
-            for title, metric in bars.items()
+            wr.BarPlot(title=t, metrics=[wr.SummaryMetric(m)], **mean) for t, m in bars.items()
         ]
         for section, bars in BARS.items()
     }
-    panels["Quality"] += [
-        wr.LinePlot(title=title, x="epoch", y=[metric], **means) for title, metric in CURVES.items()
-    ]
+    panels["Quality"] += [wr.LinePlot(title=t, x="epoch", y=[m], **mean) for t, m in CURVES.items()]
     speed, accuracy = (wr.SummaryMetric(m) for m in ("perf/relative_throughput", "test/accuracy"))
     title = "Accuracy against relative throughput"
     panels["Cost"].append(wr.ScatterPlot(title=title, x=speed, y=accuracy, log_x=True))
@@ -73,26 +71,13 @@ def comparison_view(study: str, project: str, entity: str) -> ws.Workspace:
         entity=entity,
         project=project,
         name=f"{study}: poolers compared",
-        sections=[
-            ws.Section(name=name, panels=items, is_open=name in BARS)
-            for name, items in panels.items()
-        ],
+        sections=[ws.Section(name=n, panels=p, is_open=n in BARS) for n, p in panels.items()],
         runset_settings=ws.RunsetSettings(
             filters=[ws.Metric("Group") == study, ws.Metric("JobType") == "train"],
             groupby=[ws.Config(key) for key in GROUPS],
         ),
         settings=ws.WorkspaceSettings(max_runs=100),
     )
-
-
-def describe(view: ws.Workspace) -> str:
-    """Name, runs, groups, sections and panels of a view."""
-    lines = [f"{view.entity}/{view.project}: {view.name}", f"runs: {view.runset_settings.filters}"]
-    lines.append(f"grouped by {', '.join(GROUPS)}")
-    for section in view.sections:
-        titles = (getattr(panel, "title", None) or type(panel).__name__ for panel in section.panels)
-        lines.append(f"{section.name}: {', '.join(titles)}")
-    return "\n".join(f"  {line}" for line in lines)
 
 
 def _own_entity() -> str | None:

@@ -56,35 +56,24 @@ def interleave(variants: Mapping[str, Variant], rounds: int) -> dict[str, list[f
     return seconds
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """``slow / fast`` of the same round: median, least and greatest over the rounds.
+def table(seconds: Mapping[str, list[float]], reference: str) -> str:
+    """Median ms of every variant, and the ratio of its time to that of the reference.
+
+    Ratios are those within a round: their median, least and greatest over the rounds.
 
     Example:
-        >>> print(Ratio.of([2.0, 9.0, 6.0], [1.0, 3.0, 3.0]))
-        2.00x (2.00-3.00)
+        >>> print(table({"slow": [2.0, 9.0, 6.0], "fast": [1.0, 3.0, 3.0]}, "fast"))
+                 median ms  time / 'fast', median (least-greatest)
+        slow      6,000.00  2.00x (2.00-3.00)
+        fast      3,000.00  1
     """
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, slow: Sequence[float], fast: Sequence[float]) -> "Ratio":
-        ratios = [s / f for s, f in zip(slow, fast, strict=True)]
-        return cls(median(ratios), min(ratios), max(ratios))
-
-    def __str__(self) -> str:
-        return f"{self.median:.2f}x ({self.low:.2f}-{self.high:.2f})"
-
-
-def table(seconds: Mapping[str, list[float]], reference: str) -> str:
-    """Median ms of every variant, and the ratio of its time to that of the reference."""
     width = max(map(len, seconds)) + 2
     lines = [f"{'':{width}}{'median ms':>12}  time / '{reference}', median (least-greatest)"]
     for name, found in seconds.items():
-        ratio = "1" if name == reference else str(Ratio.of(found, seconds[reference]))
-        lines.append(f"{name:{width}}{1e3 * median(found):>12,.2f}  {ratio}")
+        ratios = [a / b for a, b in zip(found, seconds[reference], strict=True)]
+        spread = f"{median(ratios):.2f}x ({min(ratios):.2f}-{max(ratios):.2f})"
+        text = "1" if name == reference else spread
+        lines.append(f"{name:{width}}{1e3 * median(found):>12,.2f}  {text}")
     return "\n".join(lines)
 
 

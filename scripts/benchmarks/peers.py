@@ -13,7 +13,8 @@ import importlib.util
 import logging
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import islice
 from math import ceil
 from pathlib import Path
@@ -21,28 +22,16 @@ from statistics import median
 from typing import Any
 
 import datasets
+import measure
 import pytorch_lightning as pl
 import torch
 import transformers
-from measure import (
-    Rates,
-    Variant,
-    compose,
-    forward_operations,
-    interleave,
-    parse,
-    run,
-    table,
-    timed,
-    training_limit,
-)
 from pytorch_lightning.utilities import disable_possible_user_warnings
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 from torch.utils.data import DataLoader
 
 from poolbench.core.errors import UserError
-from poolbench.data.loaders import wheel_file
 from poolbench.data.tokenized import tokenize_texts
 from poolbench.encoders.feature_cache import cache_hidden_states, cache_pooled
 from poolbench.encoders.huggingface import PretrainedEncoder
@@ -54,6 +43,10 @@ from poolbench.training.session import Session
 
 OURS = "poolbench"
 LR = 2e-4  # for one epoch: enough for every variant to learn something
+EPOCH = f"""encoder.tuning=full optimizer.lr={LR} optimizer.encoder_lr={LR} optimizer.warmup=0
+    trainer=cpu trainer.max_epochs=1 trainer.gradient_clip_val=null""".split()
+# Starts a training: the work that is timed, and the loss after it.
+Training = tuple[Callable[[], object], Callable[[], float]]
 
 
 def encode(config: Config, options: argparse.Namespace) -> None:
@@ -65,7 +58,10 @@ def encode(config: Config, options: argparse.Namespace) -> None:
     encoder = _encoder(session, config)
     texts = session.inputs(config).splits["train"]["text"][: options.texts]
     packed = session.run_encoder(config, (encoder.depth,))
-    peer = SentenceTransformer(str(_weights_folder(config)), device="cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        encoder.model.save_pretrained(folder)
+        encoder.tokenizer.save_pretrained(folder)
+        peer = SentenceTransformer(folder, device="cpu")
     peer.max_seq_length = encoder.max_length
     vectors: dict[str, Tensor] = {}
 
@@ -79,21 +75,18 @@ def encode(config: Config, options: argparse.Namespace) -> None:
                 data,
             )
 
-    def theirs(size: int) -> Variant:
-        def work() -> None:
-            vectors["peer"] = peer.encode(
-                texts, batch_size=size, convert_to_tensor=True, show_progress_bar=False
-            )
+    def theirs(size: int) -> None:
+        options = {"convert_to_tensor": True, "show_progress_bar": False}
+        vectors["peer"] = peer.encode(texts, batch_size=size, **options)
 
-        return timed(work)
-
-    peers = {f"sentence-transformers, batches of {size}": theirs(size) for size in (32, 64, 128)}
-    seconds = interleave({OURS: timed(ours), **peers}, options.rounds)
-    print(f"{len(texts)} texts to vectors\n\n{table(seconds, OURS)}\n")
+    works = {OURS: ours}
+    for size in (32, 64, 128):
+        works[f"sentence-transformers, batches of {size}"] = partial(theirs, size)
+    variants = {name: measure.timed(work) for name, work in works.items()}
+    seconds = measure.interleave(variants, options.rounds)
+    print(f"{len(texts)} texts to vectors\n\n{measure.table(seconds, OURS)}\n")
     lengths = tokenize_texts(texts, encoder.tokenize).lengths.tolist()
-    work = forward_operations(encoder.model, encoder.depth, encoder.hidden_dim, lengths)
-    limit = work / Rates.measure().flops
-    print(f"fraction of limit: {limit / median(seconds[OURS]):.2f}")
+    _print_fraction_of_limit(encoder, lengths, seconds[OURS])
     print(f"least cosine of two vectors: {cosine_similarity(*vectors.values()).min():.6f}")
 
 
@@ -103,81 +96,91 @@ def finetune(config: Config, options: argparse.Namespace) -> None:
     Models are built and texts tokenized before; nothing is evaluated, logged or saved.
     """
     _require("accelerate")
-    session, losses = Session(), dict[str, float]()
-    encoder, inputs = _encoder(session, config), session.inputs(config)
-    dynamic = "HF Trainer, dynamic padding"
-    peers: dict[str, dict[str, Any]] = {"HF Trainer, padded": {"pad_to_max": True}, dynamic: {}}
-    variants = {OURS: _our_epoch(session, config, losses, OURS)}
-    if options.bf16:
-        peers[f"{dynamic}, bf16"] = {"bf16": True}
-        peers["HF Trainer, grouped by length, bf16"] = {"bf16": True, "grouped": True}
-        trainer = config.trainer.model_copy(update={"precision": "bf16-mixed"})
-        half, name = config.model_copy(update={"trainer": trainer}), f"{OURS}, bf16"
-        variants[name] = _our_epoch(session, half, losses, name)
     datasets.disable_progress_bars()
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     disable_possible_user_warnings()
-    for name, chosen in peers.items():
-        variants[name] = _hf_epoch(encoder, inputs.splits["train"], config, losses, name, **chosen)
-    seconds = interleave(variants, options.rounds)
-    rows = inputs.data.splits["train"]
-    print(f"one epoch of {len(rows)} texts, batches of {config.batch_size}\n")
-    print(table(seconds, OURS), *(f"training loss {losses[n]:.3f}: {n}" for n in losses), sep="\n")
-    lengths = inputs.data.lengths[rows.start : rows.stop].tolist()
-    work = forward_operations(encoder.model, encoder.depth, encoder.hidden_dim, lengths)
-    parameters = sum(p.numel() for p in encoder.model.parameters())
-    steps = ceil(len(rows) / config.batch_size)
-    limit = training_limit(work, parameters, steps, Rates.measure())
-    print(f"\nfraction of limit: {limit / median(seconds[OURS]):.2f}")
+    session, losses = Session(), dict[str, float]()
+    encoder, inputs = _encoder(session, config), session.inputs(config)
+    dynamic, padded = (
+        partial(_hf_training, encoder, _tokenized(encoder, inputs.splits["train"], padding), config)
+        for padding in (False, "max_length")
+    )
+    prepared = {
+        OURS: partial(_our_training, session, config),
+        "HF Trainer, padded": partial(padded, transformers.default_data_collator),
+        "HF Trainer, dynamic padding": dynamic,
+    }
+    if options.bf16:
+        trainer = config.trainer.model_copy(update={"precision": "bf16-mixed"})
+        half = config.model_copy(update={"trainer": trainer})
+        prepared |= {
+            f"{OURS}, bf16": partial(_our_training, session, half),
+            "HF Trainer, dynamic padding, bf16": partial(dynamic, bf16=True),
+            "HF Trainer, grouped by length, bf16": partial(
+                dynamic, bf16=True, train_sampling_strategy="group_by_length"
+            ),
+        }
 
-
-def _our_epoch(session: Session, config: Config, losses: dict[str, float], name: str) -> Variant:
-    def variant() -> float:
-        model = session.model(config)
-        task = Classification(model.head.output_dim)
-        module = LitPooledModel(model, task, config.optimizer, config.seed)
-        trainer = pl.Trainer(
-            **config.trainer.model_dump(exclude={"compile"}),
-            limit_val_batches=0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        )
-        seconds = timed(lambda: trainer.fit(module, session.datamodule(config)))()
-        losses[name] = module.history[-1]["train/loss"]
+    def epoch(name: str) -> float:
+        train, loss = prepared[name]()
+        seconds = measure.timed(train)()
+        losses[name] = loss()
         return seconds
 
-    return variant
+    seconds = measure.interleave({name: partial(epoch, name) for name in prepared}, options.rounds)
+    rows = inputs.data.splits["train"]
+    print(f"one epoch of {len(rows)} texts, batches of {config.batch_size}\n")
+    print(measure.table(seconds, OURS))
+    print(*(f"training loss {losses[name]:.3f}: {name}" for name in losses), "", sep="\n")
+    lengths = inputs.data.lengths[rows.start : rows.stop].tolist()
+    steps = ceil(len(rows) / config.batch_size)
+    _print_fraction_of_limit(encoder, lengths, seconds[OURS], steps)
 
 
-def _hf_epoch(
+def _our_training(session: Session, config: Config) -> Training:
+    model = session.model(config)
+    task = Classification(model.head.output_dim)
+    module = LitPooledModel(model, task, config.optimizer, config.seed)
+    trainer = pl.Trainer(
+        **config.trainer.model_dump(exclude={"compile"}),
+        limit_val_batches=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    fit = partial(trainer.fit, module, session.datamodule(config))
+    return fit, lambda: module.history[-1]["train/loss"]
+
+
+def _hf_training(
     encoder: PretrainedEncoder,
-    train: datasets.Dataset,
+    rows: datasets.Dataset,
     config: Config,
-    losses: dict[str, float],
-    name: str,
-    pad_to_max: bool = False,
-    bf16: bool = False,
-    grouped: bool = False,
-) -> Variant:
-    """The ``Trainer`` with the same weights and settings; all that it can write is off."""
-    rows = _tokenized(encoder, train, "max_length" if pad_to_max else False)
-    settings = copy.deepcopy(encoder.model.config)
-    settings.num_labels = train.features["label"].num_classes
-    collator = transformers.DataCollatorWithPadding(encoder.tokenizer)
+    collator: Callable[..., Any] | None = None,
+    **arguments: Any,
+) -> Training:
+    """The ``Trainer`` with the same weights and settings; all that it can write is off.
 
-    def variant() -> float:
-        # Built each time: this resets the precision of the accelerate library.
-        arguments = transformers.TrainingArguments(
+    Its arguments are new for each training: this resets the precision of accelerate.
+    """
+    settings = copy.deepcopy(encoder.model.config)
+    settings.num_labels = rows.features["label"].num_classes
+    torch.manual_seed(config.seed)
+    model = transformers.AutoModelForSequenceClassification.from_config(
+        settings, attn_implementation="sdpa"
+    )
+    # Not strict: the classifier has layers that the encoder lacks.
+    model.base_model.load_state_dict(encoder.model.state_dict(), strict=False)
+    trainer = transformers.Trainer(
+        model.train(),
+        transformers.TrainingArguments(
             output_dir=tempfile.gettempdir(),
             num_train_epochs=1,
             per_device_train_batch_size=config.batch_size,
             learning_rate=LR,
             weight_decay=config.optimizer.weight_decay,
             max_grad_norm=0.0,
-            train_sampling_strategy="group_by_length" if grouped else "random",
-            bf16=bf16,
             use_cpu=True,
             seed=config.seed,
             save_strategy="no",
@@ -185,26 +188,14 @@ def _hf_epoch(
             report_to="none",
             disable_tqdm=True,
             dataloader_pin_memory=False,
-        )
-        torch.manual_seed(config.seed)
-        model = transformers.AutoModelForSequenceClassification.from_config(
-            settings, attn_implementation="sdpa"
-        )
-        # Not strict: the classifier has layers that the encoder lacks.
-        model.base_model.load_state_dict(encoder.model.state_dict(), strict=False)
-        trainer = transformers.Trainer(
-            model.train(),
-            arguments,
-            train_dataset=rows,
-            processing_class=encoder.tokenizer,
-            data_collator=transformers.default_data_collator if pad_to_max else collator,
-        )
-        trainer.remove_callback(transformers.PrinterCallback)
-        started = time.perf_counter()
-        losses[name] = trainer.train().training_loss
-        return time.perf_counter() - started
-
-    return variant
+            **arguments,
+        ),
+        train_dataset=rows,
+        processing_class=encoder.tokenizer,
+        data_collator=collator or transformers.DataCollatorWithPadding(encoder.tokenizer),
+    )
+    trainer.remove_callback(transformers.PrinterCallback)
+    return trainer.train, lambda: trainer.state.log_history[-1]["train_loss"]
 
 
 def batches(config: Config, options: argparse.Namespace) -> None:
@@ -219,52 +210,44 @@ def batches(config: Config, options: argparse.Namespace) -> None:
         collate_fn=transformers.DataCollatorWithPadding(encoder.tokenizer),
     )
 
-    def variant(source: Iterable[object]) -> Variant:
-        def seconds() -> float:
-            iterator = iter(source)
-            next(iterator)
-            started = time.perf_counter()
-            number = sum(1 for _ in islice(iterator, 100))
-            return (time.perf_counter() - started) / number
+    def seconds(source: Iterable[object]) -> float:
+        iterator = iter(source)
+        next(iterator)
+        started = time.perf_counter()
+        number = sum(1 for _ in islice(iterator, 100))
+        return (time.perf_counter() - started) / number
 
-        return seconds
-
-    variants = {
-        OURS: variant(session.datamodule(config).train_dataloader()),
-        "Dataset and collator": variant(loader),
-    }
-    print(
-        f"one batch of {config.batch_size}\n\n{table(interleave(variants, options.rounds), OURS)}"
-    )
+    sources = {OURS: session.datamodule(config).train_dataloader(), "Dataset and collator": loader}
+    variants = {name: partial(seconds, source) for name, source in sources.items()}
+    found = measure.interleave(variants, options.rounds)
+    print(f"one batch of {config.batch_size}\n\n{measure.table(found, OURS)}")
 
 
 def _tokenized(
     encoder: PretrainedEncoder, train: datasets.Dataset, padding: str | bool
 ) -> datasets.Dataset:
-    def tokenize(rows: dict[str, list[Any]]) -> Any:
-        cut = {"truncation": True, "max_length": encoder.max_length}
-        return encoder.tokenizer(rows["text"], padding=padding, **cut)
+    cut = {"truncation": True, "max_length": encoder.max_length, "padding": padding}
+    return train.map(
+        lambda rows: encoder.tokenizer(rows["text"], **cut), batched=True, remove_columns="text"
+    )
 
-    return train.map(tokenize, batched=True, remove_columns="text")
+
+def _print_fraction_of_limit(
+    encoder: PretrainedEncoder, lengths: Sequence[int], found: list[float], steps: int = 0
+) -> None:
+    """The limit of a forward pass over the texts, or of a training with so many steps."""
+    work = measure.forward_operations(encoder.model, encoder.depth, encoder.hidden_dim, lengths)
+    parameters, rates = sum(p.numel() for p in encoder.model.parameters()), measure.Rates.measure()
+    training = measure.training_limit(work, parameters, steps, rates)
+    limit = training if steps else work / rates.flops
+    print(f"fraction of limit: {limit / median(found):.2f}")
 
 
 def _encoder(session: Session, config: Config) -> PretrainedEncoder:
     encoder = session.encoder(config)
-    tokenizer = getattr(encoder, "tokenizer", None)
-    if isinstance(tokenizer, transformers.PreTrainedTokenizerBase):
-        assert isinstance(encoder, PretrainedEncoder)
-        return encoder
-    raise UserError("the benchmark needs a Hugging Face encoder: encoder=minilm")
-
-
-def _weights_folder(config: Config) -> Path:
-    encoder = config.encoder
-    if "package" in encoder:
-        weights = f"{encoder['folder']}/model.safetensors"
-        return wheel_file(encoder["package"], weights, encoder["sha256"]).parent
-    if Path(encoder.get("name", "")).is_dir():
-        return Path(encoder["name"])
-    raise UserError("encode needs weights in a folder: encoder=minilm, or encoder.name=<folder>")
+    if not isinstance(getattr(encoder, "tokenizer", None), transformers.PreTrainedTokenizerBase):
+        raise UserError("the benchmark needs a Hugging Face encoder: encoder=minilm")
+    return encoder
 
 
 def _require(package: str) -> None:
@@ -274,23 +257,18 @@ def _require(package: str) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one of the comparisons."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("benchmark", choices=("encode", "finetune", "input"))
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("benchmark", choices=BENCHMARKS)
     parser.add_argument("--texts", type=int, default=256, help="training texts; default: 256")
     parser.add_argument("--bf16", action="store_true", help="fine-tune in bfloat16 as well")
-    options = parse(parser, arguments, rounds=5)
+    options = measure.parse(parser, arguments, rounds=5)
+    fixed: tuple[str, ...] = ()
     if options.benchmark == "finetune":
-        fixed = (f"dataset.max_examples={options.texts}", "optimizer.warmup=0")
-        rates = (f"optimizer.lr={LR}", f"optimizer.encoder_lr={LR}")
-        epoch = ("trainer=cpu", "trainer.max_epochs=1", "trainer.gradient_clip_val=null")
-        overrides = ("encoder.tuning=full", *fixed, *rates, *epoch, *options.overrides)
-        finetune(compose(*overrides), options)
-    else:
-        benchmark = encode if options.benchmark == "encode" else batches
-        benchmark(compose(*options.overrides), options)
+        fixed = (f"dataset.max_examples={options.texts}", *EPOCH)
+    BENCHMARKS[options.benchmark](measure.compose(*fixed, *options.overrides), options)
 
 
+BENCHMARKS = {"encode": encode, "finetune": finetune, "input": batches}
 if __name__ == "__main__":
-    run(main)
+    measure.run(main)

@@ -105,10 +105,6 @@ class WeightedSumPooler(Pooler):
     The weights are in float32 or wider, 0 at masked positions and in rows without tokens.
     """
 
-    @abstractmethod
-    def token_weights(self, hidden: Hidden, mask: Mask, *args: Any, **kwargs: Any) -> TokenWeights:
-        """The weight of each token."""
-
     def forward(self, hidden: Hidden, mask: Mask, *args: Any, **extra_inputs: Any) -> Pooled:
         weights = self.token_weights(hidden, mask, *args, **extra_inputs)
         return masked.weighted_sum(hidden, weights, mask)

@@ -3,6 +3,19 @@
 Each pitfall has the right output shape and trains without an error, but breaks some lines of the
 contract (``contract.py``); the tests state which. ``experiment=pitfalls`` measures what they cost;
 ``pooler=glob(*)`` leaves out all controls.
+
+Example:
+    >>> hidden, mask = torch.tensor([[[-1.], [-7.], [99.]]]), torch.tensor([[True, True, False]])
+    >>> UnmaskedMeanPooler(hidden_dim=1)(hidden, mask)  # correct: -4
+    tensor([[30.3333]])
+    >>> UnmaskedMaxPooler(hidden_dim=1)(hidden, mask)  # correct: -1
+    tensor([[99.]])
+    >>> ZeroPaddedMaxPooler(hidden_dim=1)(hidden, mask)  # correct: -1
+    tensor([[0.]])
+    >>> PositionZeroPooler(hidden_dim=1)(hidden.flip(1), mask.flip(1))  # correct: -7
+    tensor([[99.]])
+    >>> FinalPositionPooler(hidden_dim=1)(hidden, mask)  # correct: -7
+    tensor([[99.]])
 """
 
 import torch
@@ -43,82 +56,47 @@ class ProjectedMeanPooler(MeanPooler):
         return masked.mean(hidden, mask) @ self.projection
 
 
-class UnmaskedMeanPooler(Pooler):
-    """The mean over all positions, padding included. The correct version is ``mean``.
-
-    Example:
-        >>> hidden, mask = torch.tensor([[[1.], [7.], [99.]]]), torch.tensor([[True, True, False]])
-        >>> UnmaskedMeanPooler(hidden_dim=1)(hidden, mask)  # correct: 4
-        tensor([[35.6667]])
-    """
+class Pitfall(Pooler):
+    """A mistake that depends on the padding."""
 
     permutation_invariant = True
     depends_on_padding = True
+
+
+class UnmaskedMeanPooler(Pitfall):
+    """The mean over all positions, padding included. The correct version is ``mean``."""
 
     def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         return hidden.mean(dim=1)
 
 
-class UnmaskedMaxPooler(Pooler):
-    """The maximum over all positions, padding included. The correct version is ``max``.
-
-    Example:
-        >>> hidden, mask = torch.tensor([[[1.], [7.], [99.]]]), torch.tensor([[True, True, False]])
-        >>> UnmaskedMaxPooler(hidden_dim=1)(hidden, mask)  # correct: 7
-        tensor([[99.]])
-    """
-
-    permutation_invariant = True
-    depends_on_padding = True
+class UnmaskedMaxPooler(Pitfall):
+    """The maximum over all positions, padding included. The correct version is ``max``."""
 
     def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         return hidden.amax(dim=1)
 
 
-class ZeroPaddedMaxPooler(Pooler):
-    """The maximum with zeros as padding: negative maxima are lost. The correct version is ``max``.
-
-    Example:
-        >>> hidden = torch.tensor([[[-1.0], [-7.0], [99.0]]])
-        >>> mask = torch.tensor([[True, True, False]])
-        >>> ZeroPaddedMaxPooler(hidden_dim=1)(hidden, mask)  # correct: -1
-        tensor([[0.]])
-    """
-
-    permutation_invariant = True
-    depends_on_padding = True
+class ZeroPaddedMaxPooler(Pitfall):
+    """The maximum with 0 as padding: negative maxima are lost. The correct version is ``max``."""
 
     def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         return masked.fill(hidden, mask, 0.0).amax(dim=1)
 
 
-class PositionZeroPooler(Pooler):
-    """The state at index 0, padding under left padding. The correct version is ``cls``.
-
-    Example:
-        >>> hidden, mask = torch.tensor([[[99.], [1.], [7.]]]), torch.tensor([[False, True, True]])
-        >>> PositionZeroPooler(hidden_dim=1)(hidden, mask)  # correct: 1
-        tensor([[99.]])
-    """
+class PositionZeroPooler(Pitfall):
+    """The state at index 0, padding under left padding. The correct version is ``cls``."""
 
     permutation_invariant = False
-    depends_on_padding = True
 
     def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         return hidden[:, 0]
 
 
-class FinalPositionPooler(Pooler):
-    """The state at index -1, padding under right padding. The correct version is ``last``.
-
-    Example:
-        >>> hidden, mask = torch.tensor([[[1.], [7.], [99.]]]), torch.tensor([[True, True, False]])
-        >>> FinalPositionPooler(hidden_dim=1)(hidden, mask)  # correct: 7
-        tensor([[99.]])
-    """
+class FinalPositionPooler(Pitfall):
+    """The state at index -1, padding under right padding. The correct version is ``last``."""
 
     permutation_invariant = False
-    depends_on_padding = True
 
     def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         return hidden[:, -1]

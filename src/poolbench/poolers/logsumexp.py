@@ -20,6 +20,8 @@ class LogSumExpPooler(Pooler):
         self.r = r
 
     def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
-        log_sum = masked.logsumexp(masked.upcast(hidden) * self.r, mask)
+        wide = masked.fill(masked.upcast(hidden) * self.r, mask, float("-inf"))
+        # An empty row would be -inf with a NaN gradient: it is zeroed before, and again after.
+        log_sum = masked.zero_empty_rows(masked.zero_empty_rows(wide, mask).logsumexp(dim=1), mask)
         log_mean = log_sum - masked.count(mask).to(log_sum.dtype).log().unsqueeze(-1)
         return (log_mean / self.r).to(hidden.dtype)

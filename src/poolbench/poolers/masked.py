@@ -59,13 +59,6 @@ def minimum(hidden: Hidden, mask: Mask) -> Float[Tensor, "B D"]:
     return zero_empty_rows(fill(hidden, mask, float("inf")).amin(dim=1), mask)
 
 
-def logsumexp(hidden: Hidden, mask: Mask) -> Float[Tensor, "B D"]:
-    """log sum_t exp(x_t) over valid tokens, per dimension, in float32 or wider."""
-    # An empty row would be -inf with a NaN gradient: it is zeroed before, and again after.
-    wide = zero_empty_rows(fill(upcast(hidden), mask, float("-inf")), mask)
-    return zero_empty_rows(wide.logsumexp(dim=1), mask)
-
-
 def softmax(scores: Float[Tensor, "*rows T"], mask: Bool[Tensor, "*#rows T"]) -> Tensor:
     """Softmax over the valid tokens of each row, in float32 or wider, 0 elsewhere."""
     wide = upcast(scores).masked_fill(~mask, float("-inf"))

@@ -27,7 +27,7 @@ STEPS, WRITES = (FORK.Value(ctypes.c_long, 0) for _ in range(2))  # of all proce
 GRID = ("pooler=mean,attention", "encoder.tuning=full,frozen")
 ONE = ("pooler=attention", "encoder.tuning=frozen")
 COMMAND = """dataset=files encoder=scratch head=mlp trainer=cpu trainer.max_epochs=3 study=faults
-    trainer.enable_progress_bar=false logger=none measure=false retry_failed=true"""
+    trainer.enable_progress_bar=false logger=none measure=false rerun=failed"""
 
 
 class Bench:

@@ -5,7 +5,9 @@ python train.py -m pooler=cls,mean,max,conv seed=0,1,2,3,4 study=first
 python train.py --help
 """
 
+import sys
+
 from poolbench.training.launch import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from poolbench.core.errors import UserError
+from poolbench.core.errors import UserError, command
 from poolbench.core.io import atomic_write
 from poolbench.report.explained import FAINT, disagreed, strips_page
 from poolbench.report.summary import find
@@ -28,7 +28,8 @@ from poolbench.runs.study import read_study
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def main(arguments: list[str] | None = None) -> int:
+@command
+def main(arguments: list[str]) -> int:
     """Exit code 0, or 2 if nothing can be explained."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
@@ -40,15 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if bool(options.text) == options.disagreements:
         parser.error("give --text or --disagreements")
-    try:
-        if options.text:
-            runs = [run for folder in options.folders for run in runs_of(folder, options.seed)]
-            explain_texts(runs, options.text, options.html)
-        for folder in options.folders if options.disagreements else ():
-            explain_disagreements(folder)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if options.text:
+        runs = [run for folder in options.folders for run in runs_of(folder, options.seed)]
+        explain_texts(runs, options.text, options.html)
+    for folder in options.folders if options.disagreements else ():
+        explain_disagreements(folder)
     return 0
 
 

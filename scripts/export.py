@@ -11,10 +11,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from poolbench.core.errors import UserError
+from poolbench.core.errors import command
 
 
-def main(arguments: list[str] | None = None) -> int:
+@command
+def main(arguments: list[str]) -> int:
     """Exit code 0; 1 if predictions differ; 2 if the run cannot be exported."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -32,14 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
         write = export_sentence_transformers.write_sentence_transformer
         logits = export_sentence_transformers.sentence_transformer_logits
     folder = options.out or options.run / options.to
-    try:
-        trained = load.load(options.run)
-        with export.replaced_folder(folder) as new:
-            write(trained, new)
-        deviation, equal, texts = export.compare(trained, folder, logits, options.texts)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    trained = load.load(options.run)
+    with export.replaced_folder(folder) as new:
+        write(trained, new)
+    deviation, equal, texts = export.compare(trained, folder, logits, options.texts)
     print(f"{folder}: largest deviation {deviation:.1e}, predictions equal: {equal} of {texts}")
     if equal < texts:
         print("error: the export and the run give different predictions", file=sys.stderr)

@@ -11,13 +11,14 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-from poolbench.core.errors import UserError
+from poolbench.core.errors import command
 from poolbench.report.build import write_files
 from poolbench.report.leaderboard import leaderboard_files, read_leaderboard
 from poolbench.runs.protocol import Metric
 
 
-def main(arguments: list[str] | None = None) -> int:
+@command
+def main(arguments: list[str]) -> int:
     """Exit code 0: both files are written; 2: they cannot be, with the reason in one line."""
     doc, raw = __doc__, argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=doc, formatter_class=raw)
@@ -25,12 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--metric", choices=get_args(Metric), default="accuracy")
     parser.add_argument("--out", type=Path, help="folder to write to; default: the same")
     options = parser.parse_args(arguments)
-    try:
-        board = read_leaderboard(options.root, options.metric)
-        written = write_files(options.out or options.root, leaderboard_files(board))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    board = read_leaderboard(options.root, options.metric)
+    written = write_files(options.out or options.root, leaderboard_files(board))
     print(board.summary)
     print(*(f"  {path}" for path in written), sep="\n")
     return 0

@@ -10,15 +10,15 @@ A text file and standard input contain one text per line.
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
-from poolbench.core.errors import UserError
+from poolbench.core.errors import command
 from poolbench.inference.predict import predict, read_file, read_stream
 
 
-def main(arguments: list[str] | None = None) -> int:
+@command
+def main(arguments: list[str]) -> int:
     """Exit code 0, or 2 for input that cannot be used."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -31,23 +31,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.top < 1 or (options.texts and options.file):
         parser.error("give texts or --file, not both, and --top of 1 or more")
-    try:
-        texts = read_file(options.file, options.text_column) if options.file else options.texts
-        # torch is imported here: a wrong file is reported at once.
-        from poolbench.inference.load import load
+    texts = read_file(options.file, options.text_column) if options.file else options.texts
+    # torch is imported here: a wrong file is reported at once.
+    from poolbench.inference.load import load
 
-        trained = load(options.run)
-        given = options.texts or options.file
-        for group in [texts] if given else read_stream(sys.stdin.buffer):
-            for answer in predict(trained, group, options.top):
-                print(json.dumps(answer, ensure_ascii=False))
-            sys.stdout.flush()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        # The reader has left: keep Python from complaining when it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    trained = load(options.run)
+    given = options.texts or options.file
+    for group in [texts] if given else read_stream(sys.stdin.buffer):
+        for answer in predict(trained, group, options.top):
+            print(json.dumps(answer, ensure_ascii=False))
+        sys.stdout.flush()
     return 0
 
 

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
-from poolbench.core.errors import UserError
+from poolbench.core.errors import command
 from poolbench.report.build import figures_of, findings_of, write_report
 from poolbench.report.narrative import answers
 from poolbench.report.summary import Findings
@@ -22,7 +22,8 @@ from poolbench.report.tables import comparison_frame
 from poolbench.runs.protocol import Metric
 
 
-def main(arguments: list[str] | None = None) -> int:
+@command
+def main(arguments: list[str]) -> int:
     """Exit code 0: the report is written; 2: it cannot be, with the reason in one line."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
@@ -36,13 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--wandb", action="store_true", help="also log the findings to W&B")
     options = vars(parser.parse_args(arguments))
     study, keys, wandb = (options.pop(name) for name in ("study", "select", "wandb"))
-    try:
-        findings = findings_of(study, keys, **options)
-        written = [str(path) for path in write_report(findings)]
-        written += [log_to_wandb(findings)] if wandb else []
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    findings = findings_of(study, keys, **options)
+    written = [str(path) for path in write_report(findings)]
+    written += [log_to_wandb(findings)] if wandb else []
     print(*answers(findings).values(), *(f"  {path}" for path in written), sep="\n")
     return 0
 

@@ -1,6 +1,8 @@
 """``python -m poolbench``: the command line of an installed package."""
 
+import sys
+
 from poolbench.training.launch import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

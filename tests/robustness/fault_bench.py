@@ -59,7 +59,7 @@ class Bench:
             on_step(count)
             sabotage()
             sys.argv = ["train.py", "-m", *grid, *COMMAND.split(), *paths, *overrides]
-            launch.main()
+            sys.exit(launch.main())
 
         process = FORK.Process(target=sweep)
         process.start()

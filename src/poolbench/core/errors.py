@@ -1,11 +1,11 @@
 """Exceptions for user errors and interrupts, and the one place that prints them."""
 
+import functools
 import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 DEBUG = "POOLBENCH_DEBUG"  # environment variable that --debug sets: print tracebacks
@@ -23,39 +23,46 @@ class Interrupted(SystemExit):
     """A signal ended the program; its code is 130 for Ctrl-C and 143 for SIGTERM."""
 
 
-def run_command(main: Callable[[], int | None]) -> None:
-    """Run the main function of a command and exit with its code; errors are one line each."""
-    if "--debug" in sys.argv:
-        sys.argv.remove("--debug")
-        os.environ[DEBUG] = "1"
-    with errors_in_one_line():
-        sys.exit(main())
+def command(main: Callable[[list[str]], int]) -> Callable[..., int]:
+    """Decorate the main function of a command, from arguments to exit code.
+
+    Any exception is printed in one line, and the exit code is 2. ``--debug`` raises it instead.
+    """
+
+    @functools.wraps(main)
+    def run(arguments: list[str] | None = None) -> int:
+        given = sys.argv[1:] if arguments is None else list(arguments)
+        if "--debug" in given:
+            given.remove("--debug")
+            os.environ[DEBUG] = "1"
+        try:
+            return main(given)
+        except (Exception, KeyboardInterrupt) as error:
+            return report(error)
+
+    return run
 
 
-@contextmanager
-def errors_in_one_line() -> Iterator[None]:
-    """Print an exception in one line and exit with code 2.
+def report(error: BaseException) -> int:
+    """Print an exception in one line; the exit code.
 
     The traceback of an exception that is not a UserError is kept in a temporary file.
     """
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-    except BrokenPipeError:
+    if os.environ.get(DEBUG):
+        raise error
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    if isinstance(error, BrokenPipeError):
         # The reader of the output has left: keep Python from complaining at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
-    except Exception as error:
-        if os.environ.get(DEBUG):
-            raise
-        message = one_line(error)
-        if not isinstance(error, UserError):
-            _, path = tempfile.mkstemp(".log", "poolbench-")
-            Path(path).write_text("".join(traceback.format_exception(error)), errors="replace")
-            message = f"{type(error).__name__}: {message} (traceback: {path}, or add --debug)"
-        print(f"error: {message}", file=sys.stderr)
-        raise SystemExit(2) from error
+        return 0
+    message = one_line(error)
+    if not isinstance(error, UserError):
+        _, path = tempfile.mkstemp(".log", "poolbench-")
+        Path(path).write_text("".join(traceback.format_exception(error)), errors="replace")
+        message = f"{type(error).__name__}: {message} (traceback: {path}, or add --debug)"
+    print(f"error: {message}", file=sys.stderr)
+    return 2
 
 
 def one_line(error: BaseException) -> str:

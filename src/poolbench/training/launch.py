@@ -17,7 +17,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from poolbench.core.errors import Interrupted, errors_in_one_line, run_command
+from poolbench.core.errors import Interrupted, command, report
 from poolbench.training.config import RunRequest
 from poolbench.training.grid import (
     CONF,
@@ -29,7 +29,8 @@ from poolbench.training.grid import (
 )
 
 
-def main() -> None:
+@command
+def main(arguments: list[str]) -> int:
     """Entry point of ``train.py`` and ``python -m poolbench``.
 
     Exit codes: 0, every run has a result; 1, some runs failed or diverged; 2, the configuration or
@@ -38,28 +39,33 @@ def main() -> None:
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
-    run_command(_checked_main)
-
-
-def _checked_main() -> None:
-    check_arguments(sys.argv[1:])
+    sys.argv[1:] = arguments
+    check_arguments(arguments)
     with explained_errors():
         _hydra_main()
+    return 0
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def _hydra_main(cfg: DictConfig) -> float | None:
-    # Here too, since Hydra prints a line of its own about an exception that leaves this function.
-    with errors_in_one_line(), explained_errors():
-        settings = HydraConfig.get()
-        request = check_run(cfg, settings.runtime.choices, settings.overrides.task)
-        if settings.mode == RunMode.RUN:
-            run([request])
-            return None
-        # A job of another launcher or sweeper, which may optimize what it gets back.
-        from poolbench.training import sweep
+    try:
+        with explained_errors():
+            return _plan_or_train(cfg)
+    except Exception as error:
+        # Here too, since Hydra prints a line of its own about what leaves this function.
+        raise SystemExit(report(error)) from error
 
-        return sweep.run_job(request).metrics.get("best/val_accuracy")
+
+def _plan_or_train(cfg: DictConfig) -> float | None:
+    settings = HydraConfig.get()
+    request = check_run(cfg, settings.runtime.choices, settings.overrides.task)
+    if settings.mode == RunMode.RUN:
+        run([request])
+        return None
+    # A job of another launcher or sweeper, which may optimize what it gets back.
+    from poolbench.training import sweep
+
+    return sweep.run_job(request).metrics.get("best/val_accuracy")
 
 
 def run(requests: Sequence[RunRequest], launcher: Launcher | None = None) -> None:

@@ -1,5 +1,6 @@
 """Bad files: a one-line error that names file, row or column, or a documented policy."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -23,16 +24,24 @@ def jsonl(**changed: object) -> bytes:
 
 REJECTED: dict[str, tuple[str, bytes, str]] = {
     "a text that is None": ("x.jsonl", jsonl(text=None), "row 40"),
-    "a text that is a list": ("x.jsonl", jsonl(text=["a"]), "x.jsonl"),
-    "a lone surrogate": ("x.jsonl", jsonl(text="\ud800"), "x.jsonl"),
+    "a text that is a list": ("x.jsonl", jsonl(text=["a"]), "row 40: column 'text'"),
+    "a lone surrogate": ("x.jsonl", jsonl(text="\ud800"), "row 40: column 'text'"),
     "an empty label": ("x.csv", (CSV + "text,\n").encode(), "row 40"),
     "a duplicate column": ("x.csv", CSV.replace("text,label", "text,text", 1).encode(), "'text'"),
-    "bytes that are not UTF-8": ("x.csv", CSV.encode() + b"\xff\xfe,no\n", "x.csv"),
-    "a ragged csv": ("x.csv", (CSV + "a,b,c\n").encode(), "Expected 2 columns, got 3"),
-    "an empty csv": ("x.csv", b"", "x.csv"),
-    "an empty jsonl": ("x.jsonl", b"", "x.jsonl"),
+    "bytes that are not UTF-8": ("x.csv", CSV.encode() + b"\xff\xfe,no\n", "line 42 is not UTF-8"),
+    "UTF-16": ("x.csv", CSV.encode("utf-16"), "line 1 is not UTF-8"),
+    "a ragged csv": ("x.csv", (CSV + "a,b,c\n").encode(), "line 42 has 3 columns"),
+    "a quote that never ends": ("x.csv", (CSV + '"a,no\n').encode(), "line 42: double the quotes"),
+    "another delimiter": ("x.csv", CSV.replace(",", "#").encode(), "it has: 'text#label'"),
+    "quoted lines in a tsv": ("x.tsv", b'text\tlabel\n"a\nb"\tno\n', "line 2 has 1 columns"),
+    "an empty csv": ("x.csv", b"", "x.csv is empty"),
+    "an empty jsonl": ("x.jsonl", b"\n", "x.jsonl is empty"),
     "a header alone": ("x.csv", b"text,label\n", "no rows"),
-    "a torn jsonl": ("x.jsonl", JSONL.encode()[:-9], "x.jsonl"),
+    "a torn jsonl": ("x.jsonl", JSONL.encode()[:-9], "line 40 is not JSON"),
+    "deeply nested JSON": ("x.jsonl", b"[" * 100_000, "line 1 is not JSON: maximum recursion"),
+    "an array of rows": ("x.jsonl", b'[{"text": "a"}]', "line 1 is not an object"),
+    "a key twice": ("x.jsonl", b'{"text": "a", "text": "b"}', "line 1 has a key twice"),
+    "a torn gzip file": ("x.csv.gz", gzip.compress(CSV.encode())[:-9], "x.csv.gz: Compressed"),
     "a parquet that is none": ("x.parquet", b"PAR1 not really", "x.parquet"),
 }
 

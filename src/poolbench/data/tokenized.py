@@ -13,6 +13,7 @@ from torch import Tensor
 
 from poolbench.core.shape_checks import check_labels
 from poolbench.data.loaders import SPLITS, digest
+from poolbench.data.splits import numbered
 
 # Texts -> (token ids of each text, number of truncated texts).
 Tokenize = Callable[[list[str]], tuple[list[list[int]], int]]
@@ -29,7 +30,8 @@ class TokenizedDataset:
     class_names: tuple[str, ...] = ()
     cut: int = 0  # number of truncated texts
     blank: int = 0  # number of texts that are empty or white space
-    data_digest: str = ""  # digest of the texts and labels
+    data_digest: str = ""  # digest of the texts, labels and groups
+    groups: Int[Tensor, " N"] | None = None  # number of each example's group
 
     @property
     def lengths(self) -> Int[Tensor, " N"]:
@@ -68,16 +70,20 @@ class TokenizedDataset:
 def tokenize_splits(splits: datasets.DatasetDict, tokenize: Tokenize) -> TokenizedDataset:
     """Tokenize the train, validation and test splits; labels must be 0 to C-1."""
     tables = [splits[name] for name in SPLITS]
-    labels = torch.tensor([label for table in tables for label in table["label"]])
+    labels = torch.tensor([label for table in tables for label in table["label"][:]])
     class_names = tuple(splits["train"].features["label"].names)
     check_labels(labels, len(class_names))
     ends = itertools.accumulate(map(len, tables), initial=0)
     ranges = itertools.starmap(range, itertools.pairwise(ends))
+    groups = None
+    if "group" in splits["train"].column_names:
+        groups = torch.from_numpy(numbered(name for table in tables for name in table["group"][:]))
     return replace(
-        tokenize_texts([text for table in tables for text in table["text"]], tokenize),
+        tokenize_texts([text for table in tables for text in table["text"][:]], tokenize),
         labels=labels,
         splits=dict(zip(SPLITS, ranges, strict=True)),
         class_names=class_names,
+        groups=groups,
         data_digest=digest(splits),
     )
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from poolbench.core.errors import UserError
 from poolbench.runs.identity import NEUTRAL_KEYS, display_name, flatten, is_neutral
 from poolbench.runs.study import varying_settings
 from poolbench.training.launch import compose_runs
@@ -74,12 +75,39 @@ def test_the_content_of_the_data_counts_not_its_name(tmp_path: Path) -> None:
     assert of("a.csv", [*rows[:-1], "another text,1\n"]) != first
 
 
-@pytest.mark.parametrize("name", ["..x.csv", "a b/c?.csv", "train.csv"])
+@pytest.mark.parametrize("name", ["..x.csv", "a b/c?.csv", "train.csv", "/", "..", "é" * 300])
 def test_names_never_leave_the_output_folder(name: str) -> None:
-    shown = display_name({"alias": name}, "files")
-    assert shown
-    assert "/" not in shown
-    assert Path(shown).name == shown != ".."
+    shown = display_name({"alias": name, "train": name}, "files", "0123456789")
+    assert shown.endswith("-012345")
+    assert Path(shown).name == shown
+    assert len(shown.encode()) <= 80
+
+
+def test_names_are_those_of_the_real_file_or_folder(tmp_path: Path, monkeypatch) -> None:
+    folder = tmp_path / "reviews"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def shown(place: str, digest: str = "0123456789") -> str:
+        return display_name({"alias": place, "train": place}, "files", digest)
+
+    for place in (".", "train.csv", "../reviews", "../reviews/train.csv.gz", str(folder)):
+        assert shown(place) == "reviews-012345"
+    assert shown("../test.csv") == "test-012345"
+    assert shown("test.csv", "abcdef0") != shown("../test.csv"), "other content, another name"
+    # What follows a dot is a part of the name, unless it is a type of file.
+    assert shown("owner/Qwen2.5-0.5B") == "Qwen2.5-0.5B-012345"
+
+
+def test_an_alias_is_the_name_or_rejected() -> None:
+    assert display_name({"alias": "my_set", "train": "x.csv"}, "files", "0123") == "my_set"
+    assert display_name({"name": "first"}, "first", "0123") == "first"
+    long = {display_name({"alias": "x" * 200 + end}, "files") for end in "ab"}
+    assert len(long) == 2
+    assert all(len(name) <= 80 for name in long)
+    for alias in ("..", "a/b", "a b"):
+        with pytest.raises(UserError, match="expected letters, digits"):
+            compose_runs("dataset=files", "dataset.train=x.csv", f"dataset.alias='{alias}'")
 
 
 def test_seeds_share_a_variant_and_settings_that_vary_are_named(

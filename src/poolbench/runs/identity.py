@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from poolbench.core.errors import UserError
+
 # Settings that do not change a result, as dotted keys; a group stands for all its keys.
 NEUTRAL_KEYS = (
     "allow_targets",
@@ -30,6 +32,9 @@ NEUTRAL_KEYS = (
 )
 # The digests of their content identify dataset and encoder, except for these settings.
 KEYS_NOT_IN_DIGESTS = ("encoder.tuning", "encoder.padding_side")
+# Settings of a dataset or encoder that may say where it is loaded from.
+SOURCE_KEYS = ("train", "path", "name")
+DATA_FILE = re.compile(r"\.(csv|tsv|jsonl|parquet)(\.gz)?$", re.IGNORECASE)
 
 
 class RunSpec(BaseModel):
@@ -119,8 +124,8 @@ def identify(
 
     shared = {
         "study": config["study"],
-        "dataset": display_name(config["dataset"], names["dataset"]),
-        "encoder": display_name(config["encoder"], names["encoder"]),
+        "dataset": display_name(config["dataset"], names["dataset"], digests["data"]),
+        "encoder": display_name(config["encoder"], names["encoder"], digests["encoder"]),
         "pooler": names["pooler"].replace("/", "-"),
         "variant": digest(None),
     }
@@ -154,12 +159,28 @@ def format_setting(key: str, value: Any) -> str:
     return f"{group}={value if group == key else str(value).rpartition('.')[2]}"
 
 
-def display_name(group: Mapping[str, Any], choice: str) -> str:
-    """The name of a dataset or encoder: the file, folder or hub name it was loaded from."""
-    alias = group.get("alias")
-    if not alias:
-        return choice
-    path = Path(os.path.abspath(str(alias)))  # "../train.csv" must not be called ".."
-    if path.stem in ("train", "training") and path.parent.name:
+def display_name(group: Mapping[str, Any], choice: str, digest: str = "") -> str:
+    """The name of a dataset or encoder in reports, and of its folder.
+
+    The alias; or, if that is the place it was loaded from, the name of this file, folder or hub
+    repository with the first digits of the content's ``digest``, so that two of one name differ.
+
+    Raises:
+        UserError: the alias cannot be the name of a folder.
+    """
+    alias = str(group.get("alias") or choice.replace("/", "-"))
+    if alias not in [str(group[key]) for key in SOURCE_KEYS if key in group and "alias" in group]:
+        if not re.fullmatch(r"\w[\w.-]*", alias):
+            raise UserError(f"alias={alias!r}: expected letters, digits, '.', '_' and '-'")
+        return _shortened(alias, hashlib.sha256(alias.encode()).hexdigest())
+    path = Path(os.path.abspath(alias))  # "../train.csv" is the train.csv of a folder with a name
+    if DATA_FILE.sub("", path.name) in ("train", "training") and path.parent.name:
         path = path.parent
-    return re.sub(r"[^\w.-]+", "-", path.stem if path.suffix else path.name) or choice
+    name = re.sub(r"[^\w.-]+", "-", DATA_FILE.sub("", path.name)).strip(".-") or choice
+    return _shortened(f"{name}-{digest[:6]}".removesuffix("-"), digest)
+
+
+def _shortened(name: str, digest: str) -> str:
+    """A name of at most 80 bytes; a long one is cut, and ends with the start of the digest."""
+    cut = name.encode()[:73].decode(errors="ignore")
+    return name if len(name.encode()) <= 80 else f"{cut}-{digest[:6]}"

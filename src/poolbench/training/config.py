@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from poolbench.core.errors import UserError
+from poolbench.runs.identity import display_name
 from poolbench.runs.protocol import Protocol
 
 # Modules whose objects may be built from a configuration; ``allow_targets`` adds others.
@@ -128,6 +129,8 @@ class Config(_Group):
     def _consistent(self) -> Self:
         if self.trainer.compile and self.encoder.get("tuning") != "full":
             raise ValueError("trainer.compile needs a trainable encoder: encoder.tuning=full")
+        for group in (self.dataset, self.encoder):
+            display_name(group, "default")  # rejects an alias that is no name
         return self
 
 

@@ -110,6 +110,12 @@ def test_an_alias_is_the_name_or_rejected() -> None:
             compose_runs("dataset=files", "dataset.train=x.csv", f"dataset.alias='{alias}'")
 
 
+def test_a_path_that_is_not_utf8_is_rejected() -> None:
+    name = b"caf\xe9.csv".decode("utf-8", "surrogateescape")
+    with pytest.raises(UserError, match=r"dataset\.train='caf.udce9.csv' is not UTF-8"):
+        compose_runs("dataset=files", f"dataset.train='{name}'")
+
+
 def test_seeds_share_a_variant_and_settings_that_vary_are_named(
     session: Session, run, tmp_path: Path
 ) -> None:

@@ -159,10 +159,12 @@ def _check_shares(table: datasets.Dataset, cut: Array, wanted: float, split: str
     one_sided = ((reached == 0) & (targets >= 1.5)) | (
         (reached == totals) & (totals - targets >= 1.5)
     )
-    for name, total in [(names[i], totals[i]) for i in np.flatnonzero(one_sided)]:
+    if one_sided.any():
+        label = int(one_sided.argmax())
         raise UserError(
-            f"class {name!r:.80} cannot be in both train and {split}, {together}: it has {total} "
-            "examples; use another size, more distinct texts or groups, or a file for each split"
+            f"class {names[label]!r:.80} cannot be in both train and {split}, {together}: it has "
+            f"{totals[label]} examples; use another size, more distinct texts or groups, or a file "
+            "for each split"
         )
     if not cut.any():
         raise UserError(f"no example can be cut for {split}: each class has a single one")

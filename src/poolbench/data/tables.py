@@ -71,7 +71,7 @@ def file_type(path: Path) -> str:
 
 def _check_names(names: Sequence[str], columns: Sequence[str], place: str) -> None:
     if not names:
-        raise UserError(f"{place} is empty")
+        raise UserError(f"{place} is empty, or its first line is")
     for column in columns:
         if names.count(column) > 1:
             raise UserError(f"{place}: two columns are named {column!r}")

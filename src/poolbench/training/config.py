@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from poolbench.core.errors import UserError
-from poolbench.runs.identity import display_name
+from poolbench.runs.identity import display_name, flatten
 from poolbench.runs.protocol import Protocol
 
 # Modules whose objects may be built from a configuration; ``allow_targets`` adds others.
@@ -157,6 +157,9 @@ class RunRequest:
 
 def validate(values: Mapping[str, Any]) -> Config:
     """The typed configuration."""
+    for key, value in flatten(values):
+        if isinstance(value, str) and not value.isascii() and re.search("[\ud800-\udfff]", value):
+            raise UserError(f"{key}={value!r} is not UTF-8: rename the file or folder")
     try:
         return Config.model_validate(values)
     except ValidationError as error:

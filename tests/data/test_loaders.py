@@ -101,7 +101,13 @@ def test_texts_that_splits_share_are_told(tmp_path: Path, caplog) -> None:
 def test_the_knobs_of_a_loader_are_those_of_its_file() -> None:
     for name in ("files", "hub"):
         file = yaml.safe_load((ROOT / f"conf/dataset/{name}.yaml").read_text())
-        parameters = inspect.signature(getattr(loaders, name)).parameters.values()
+        functions = getattr(loaders, name), loaders.prepare
+        parameters = [
+            p
+            for function in functions
+            for p in inspect.signature(function).parameters.values()
+            if p.name not in ("options", "source")
+        ]
         documented = {k: v for k, v in file.items() if k not in ("_target_", "alias")}
         assert list(documented) == [p.name for p in parameters]
         for p in parameters:
@@ -110,7 +116,7 @@ def test_the_knobs_of_a_loader_are_those_of_its_file() -> None:
 
 def test_reviews_are_split_as_documented_and_no_text_is_in_two_splits() -> None:
     sizes = (5000, 1000, 2530)
-    splits = loaders.movie_reviews("rotten_tomatoes", 1000, 2530)
+    splits = loaders.movie_reviews("rotten_tomatoes", validation_size=1000, test_size=2530)
     assert tuple(len(splits[s]) for s in loaders.SPLITS) == sizes
     seen = [set(splits[s]["text"]) for s in loaders.SPLITS]
     assert not seen[0] & seen[1]
@@ -119,7 +125,7 @@ def test_reviews_are_split_as_documented_and_no_text_is_in_two_splits() -> None:
     for table in splits.values():
         assert abs(sum(table["label"]) / len(table) - 0.5) < 0.01
     assert splits["train"].features["label"].names == ["negative", "positive"]
-    again = loaders.movie_reviews("rotten_tomatoes", 1000, 2530)
+    again = loaders.movie_reviews("rotten_tomatoes", validation_size=1000, test_size=2530)
     assert loaders.digest(again) == loaders.digest(splits)
 
 

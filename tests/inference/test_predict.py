@@ -184,7 +184,7 @@ def test_a_run_that_cannot_be_loaded_says_why(trained_run, tmp_path: Path) -> No
     assert "missing" in rejection(lambda: load(folder))
     assert str(folder) in rejection(lambda: load(folder.parent))
     (folder / RECORD).write_text("{}")
-    assert "is not a record" in rejection(lambda: load(folder))
+    assert "it is not a record" in rejection(lambda: load(folder))
     (folder / RECORD).unlink()
     assert "not a finished run" in rejection(lambda: load(folder))
 

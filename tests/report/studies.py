@@ -89,7 +89,6 @@ def write_run(
         "versions": {"python": "3.11"},
         "hardware": {"device": "CPU"},
         "seconds": {"wall": 1.0},
-        "predictions_sha256": "computed when written",
     } | changed
     data = {"classes": ["negative", "positive"], "examples": {"test": examples}}
     data |= {"test_tokens": [3 + i % 40 for i in range(examples)]}

@@ -42,8 +42,8 @@ def test_seeds_of_one_configuration_share_a_row_across_studies(tmp_path: Path) -
     write_study(tmp_path / "a", {"mean": 0.8}, seeds=[0, 1])
     write_study(tmp_path / "b", {"mean": 0.8}, seeds=[2])
     row = only(tmp_path)
-    found = [r.record.metrics["test/accuracy"] for r in row.results]
-    assert [r.record.run.seed for r in row.results] == [0, 1, 2]
+    found = [r.metrics["test/accuracy"] for r in row.results]
+    assert [r.run.seed for r in row.results] == [0, 1, 2]
     assert row.mean.value == pytest.approx(100 * np.mean(found))
     low, high = row.mean.interval
     assert low < row.mean.value < high

@@ -110,7 +110,10 @@ def test_a_mutated_record_is_read_or_rejected(data: st.DataObject, tmp_path_fact
     content[key] = data.draw(JSON)
     if key != "checksum":
         content.pop("checksum")
-        content["checksum"] = module._checksum(content)
+        try:
+            content["checksum"] = module._checksum(content)
+        except ValueError:  # not a number, which is never written
+            content["checksum"] = ""
     (folder / "record.json").write_text(json.dumps(content))
     try:
         assert read_record(folder).run.pooler

@@ -50,7 +50,7 @@ def test_an_unreadable_record_is_damaged_and_named_by_its_folder(tmp_path: Path)
     (run,) = read_study(tmp_path / "demo").runs
     assert run.status == "damaged"
     assert (run.run.pooler, run.run.seed) == ("max", 3)
-    assert "is not a record" in str(run.error)
+    assert "is damaged" in str(run.error)
 
 
 def test_what_is_no_study_is_rejected(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The environment of a result: library versions, hardware, code, and the precision of products."""
 
 import functools
-import hashlib
 import platform
 import subprocess
 from importlib import metadata
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from poolbench.core.sources import code_digest as code_digest
 
 LIBRARIES = (
     "poolbench",
@@ -21,8 +22,6 @@ LIBRARIES = (
     "torchmetrics",
     "numpy",
 )
-# Packages whose code can change the result of a run.
-RESULT_PACKAGES = ("core", "data", "encoders", "poolers", "tasks", "training")
 
 
 @functools.cache
@@ -46,17 +45,6 @@ def hardware(device: torch.device) -> dict[str, Any]:
         "platform": platform.platform(),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
     }
-
-
-@functools.cache
-def code_digest() -> str:
-    """Digest of the sources that can change the result of a run."""
-    package = Path(__file__).parents[1]
-    content = hashlib.sha256()
-    for name in RESULT_PACKAGES:
-        for path in sorted((package / name).rglob("*.py")):
-            content.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
-    return content.hexdigest()[:16]
 
 
 @functools.cache

@@ -15,10 +15,11 @@ from poolbench.report.figures import Figure
 from poolbench.report.published import published_tables
 from poolbench.report.rendering import render, render_page
 from poolbench.report.selection import select
-from poolbench.report.summary import Findings, find, usable
-from poolbench.runs.explanations import read_explanations
+from poolbench.report.summary import Findings, find
+from poolbench.runs.explanations import Explanations, read_explanations
 from poolbench.runs.protocol import Protocol
-from poolbench.runs.study import read_study
+from poolbench.runs.schema import RecordError, first_error
+from poolbench.runs.study import notes_on, read_study
 from poolbench.stats.verdict import format_percent
 
 ACROSS = "all datasets and encoders"
@@ -33,14 +34,13 @@ def findings_of(folder: Path, keys: Sequence[str] = (), **changed: Any) -> Findi
         UserError: no study is there, its protocol is invalid, or tuning budgets differ.
     """
     study = read_study(folder)
-    study = replace(study, runs=tuple(usable(record, folder) for record in study.runs))
     wanted = {key: value for key, value in changed.items() if value is not None}
     try:
         protocol = Protocol.model_validate(study.protocol.model_dump() | wanted)
     except ValidationError as error:
-        detail = error.errors()[0]
-        raise UserError(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}") from error
-    return find(study, protocol, select(study, keys) if keys else None)
+        raise UserError(first_error(error)) from error
+    findings = find(study, protocol, select(study, keys) if keys else None)
+    return replace(findings, notes=findings.notes + notes_on(study.damaged, study.runs))
 
 
 def figures_of(findings: Findings) -> dict[str, dict[str, list[Figure]]]:
@@ -68,9 +68,13 @@ def figures_of(findings: Findings) -> dict[str, dict[str, list[Figure]]]:
 
 def report_files(findings: Findings) -> dict[str, str]:
     """Names and contents of the files of a report."""
+    try:
+        explanations = read_explanations(findings.study.folder)
+    except RecordError as error:
+        explanations = Explanations()
+        findings = replace(findings, notes=[*findings.notes, f"{error}: it is left out."])
     context = {"findings": findings, "tables": tables, "narrative": narrative}
     context |= {"published": published_tables(findings)}
-    explanations = read_explanations(findings.study.folder)
     current = {record.predictions_sha256 for record in findings.study.runs}
     every = [e for x in explanations.examples for k, e in x.explanations.items() if k in current]
     page = {"figures": figures_of(findings), "explained": explained, "explanations": explanations}
@@ -94,7 +98,8 @@ def write_files(folder: Path, contents: dict[str, str]) -> list[Path]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with atomic_write(folder / name) as file:
-                file.write(content.encode())
+                # The name of a folder need not be Unicode.
+                file.write(content.encode(errors="backslashreplace"))
         except OSError as error:
             raise UserError(f"cannot write {folder / name}: {error.strerror}") from error
     return [folder / name for name in contents]

@@ -5,42 +5,32 @@ code on one state of the data and weights. Its seeds are averaged; nothing else 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from poolbench.core.errors import UserError
+from poolbench.report.published import mean_of
 from poolbench.report.rendering import render, render_page
-from poolbench.report.summary import control, marked, usable
+from poolbench.report.summary import control, marked
 from poolbench.report.tables import DIGITS, Cell, Table, frame_of, interval_cell, revision_of
-from poolbench.runs.identity import RunSpec, format_setting
+from poolbench.runs.identity import format_setting
 from poolbench.runs.record import RECORD, RunRecord
-from poolbench.runs.study import STUDY, read_declaration, read_run
-from poolbench.stats.paired_test import Mean, mean_over_seeds
-from poolbench.stats.scores import SCORES, Array
+from poolbench.runs.schema import RecordError, find_files
+from poolbench.runs.study import STUDY, notes_on, read_declaration, read_records
+from poolbench.stats.paired_test import Mean
 from poolbench.stats.verdict import METRIC_NAMES, plural
 
 # Digests that must agree between rows with the same settings in these parts of the configuration.
 CONTENTS = {"data": ("dataset",), "encoder": ("encoder",), "tokens": ("dataset", "encoder")}
 
 
-class Result(NamedTuple):
-    """A finished run, when its record was written (s since 1970), and its scores (n,)."""
+class Absent(NamedTuple):
+    """A run without a result, and why."""
 
-    record: RunRecord
-    written: float
-    scores: Array
-
-    @property
-    def run(self) -> RunSpec:
-        """Its names and settings."""
-        return self.record.run
-
-    @property
-    def code(self) -> str:
-        """The state of the code that computed it."""
-        return self.record.digests.code or revision_of(self.record)
+    status: str
+    error: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +44,7 @@ class Row:
         stale: how this row differs from the newest one; empty if it is current.
     """
 
-    results: list[Result]
+    results: list[RunRecord]
     mean: Mean
     unusual: list[str]
     stale: list[str]
@@ -62,7 +52,7 @@ class Row:
     @property
     def record(self) -> RunRecord:
         """Any of its records: they differ only in the seed."""
-        return self.results[0].record
+        return self.results[0]
 
     @property
     def state(self) -> str:
@@ -73,7 +63,7 @@ class Row:
     def commands(self) -> list[str]:
         """The commands that train its runs; equal ones become one sweep over their seeds."""
         seeds: dict[str, list[str]] = defaultdict(list)
-        for run in (result.run for result in self.results if result.run.command):
+        for run in (record.run for record in self.results if record.run.command):
             words = ["seed={}" if w == f"seed={run.seed}" else w for w in run.command.split(" ")]
             seeds[" ".join(words)].append(str(run.seed))
         commands = []
@@ -85,7 +75,7 @@ class Row:
     @property
     def origin(self) -> dict[str, str]:
         """Code, contents and runs behind the row."""
-        runs, digests = [result.run for result in self.results], self.record.digests
+        runs, digests = [record.run for record in self.results], self.record.digests
         facts = {name: getattr(digests, name)[:DIGITS] for name in ("code", *CONTENTS)}
         facts["revision"] = revision_of(self.record)
         facts["runs"] = ", ".join(f"{r.digest} (seed {r.seed}, study {r.study})" for r in runs)
@@ -98,12 +88,12 @@ class Leaderboard:
 
     Attributes:
         without: runs that failed, diverged, are damaged or missing, by their folder.
-        notes: studies whose declaration cannot be read.
+        notes: what is damaged, and runs that other code has made.
     """
 
     metric: str
     rows: list[Row]
-    without: dict[str, RunRecord]
+    without: dict[str, Absent]
     notes: list[str]
 
     @property
@@ -114,7 +104,7 @@ class Leaderboard:
         text = f"{plural(len(self.rows), 'row')} from {runs}"
         text += f", {stale} of them stale." if stale else "."
         if self.without:
-            counts = Counter(record.status for record in self.without.values())
+            counts = Counter(run.status for run in self.without.values())
             kinds = ", ".join(f"{n} {status}" for status, n in counts.items())
             text += f" {plural(len(self.without), 'run')} without a result: {kinds}."
         return text
@@ -138,7 +128,7 @@ class Leaderboard:
                 "encoder": row.record.run.encoder,
                 "unusual settings": Cell(",\n".join(row.unusual), kind="code lines"),
                 "state": Cell(row.state, row.state, "why tied" if row.stale else ""),
-                "examples": len(row.results[0].scores),
+                "examples": len(row.record.predictions.labels),
                 "parameters": row.record.parameters.pooler,
                 "row": place,
             }
@@ -163,46 +153,45 @@ def read_leaderboard(root: Path, metric: str = "accuracy") -> Leaderboard:
     Raises:
         UserError: ``root`` is not a folder, or there is no record below it.
     """
-    if not root.is_dir():
-        raise UserError(f"{root} is not a folder")
-    runs = {path.parent: usable(read_run(path.parent), root) for path in root.rglob(RECORD)}
-    if not runs:
+    records, lost = read_records(root)
+    if not records and not lost:
         raise UserError(f"{root} holds no {RECORD}: train first, python train.py study=...")
-    notes = []
-    for path in sorted(root.rglob(STUDY)):
+    without = {path: Absent("damaged", error) for path, error in lost.items()}
+    for record in (r for r in records if not r.ok):
+        without[record.folder.relative_to(root).as_posix()] = Absent(record.status, record.error)
+    known, notes = {record.folder for record in records}, []
+    for folder in find_files(root, STUDY, {}):
         try:
-            declaration = read_declaration(path.parent)
-        except UserError:
-            notes.append(f"{path.relative_to(root)} is damaged: its missing runs are unknown.")
+            declaration = read_declaration(folder)
+        except RecordError as error:
+            notes.append(f"{error} (its missing runs are unknown)".replace(f"{root}/", ""))
         else:
             for spec in declaration.runs if declaration else ():
-                folder = path.parent / spec.path
-                runs.setdefault(folder, RunRecord(run=spec, folder=folder, status="missing"))
-    groups: dict[tuple[str, ...], list[Result]] = defaultdict(list)
-    for record in (r for r in runs.values() if r.ok):
-        scores = SCORES[metric](record.predictions.labels, record.predictions.predictions)
-        result = Result(record, (record.folder / RECORD).stat().st_mtime, scores)
-        run = record.run
-        groups[run.dataset, run.encoder, run.pooler, run.variant, result.code].append(result)
-    without = {r.folder.relative_to(root).as_posix(): r for r in runs.values() if not r.ok}
+                if folder / spec.path not in known:
+                    path = (folder / spec.path).relative_to(root).as_posix()
+                    without.setdefault(path, Absent("missing", None))
+    finished = [record for record in records if record.ok]
     without = dict(sorted(without.items(), key=lambda item: (item[1].status, item[0])))
-    return Leaderboard(metric, _rows(list(groups.values()), metric), without, notes)
+    return Leaderboard(metric, _rows(finished, metric), without, notes + notes_on({}, finished))
 
 
-def _rows(groups: list[list[Result]], metric: str) -> list[Row]:
-    """One row for each group of results."""
-    for group in groups:
-        group.sort(key=lambda r: (r.written, r.record.folder))
+def _code(record: RunRecord) -> str:
+    return record.digests.code or revision_of(record)
+
+
+def _rows(records: Iterable[RunRecord], metric: str) -> list[Row]:
+    """One row for each pooler, configuration and state of the code."""
+    groups: dict[tuple[str, ...], list[RunRecord]] = {}
+    for r in sorted(records, key=lambda r: ((r.folder / RECORD).stat().st_mtime, r.folder)):
+        key = (r.run.dataset, r.run.encoder, r.run.pooler, r.run.variant, _code(r))
+        groups[key] = [*groups.pop(key, []), r]  # in the order of their newest records
     rows = []
-    for group in groups:
-        newest = group[-1]
+    for (*place, _, _, _), group in groups.items():
         by_seed = {r.run.seed: r for r in group}  # of a repeated seed the newest counts
         results = [by_seed[seed] for seed in sorted(by_seed)]
-        recorded = [r.record.metrics.get(f"test/{metric}") for r in results]
-        mean = mean_over_seeds(recorded, [r.scores for r in results])
-        place = newest.run.dataset, newest.run.encoder
-        peers = [g[-1] for g in groups if (g[-1].run.dataset, g[-1].run.encoder) == place]
-        rows.append(Row(results, mean, _unusual(newest, peers), _stale(newest, peers)))
+        peers = [g[-1] for key, g in groups.items() if [*key[:2]] == place]
+        differences = _unusual(group[-1], peers), _stale(group[-1], peers)
+        rows.append(Row(results, mean_of(results, metric), *differences))
 
     def order(row: Row) -> tuple[Any, ...]:
         run = row.record.run
@@ -211,27 +200,29 @@ def _rows(groups: list[list[Result]], metric: str) -> list[Row]:
     return sorted(rows, key=order)
 
 
-def _unusual(result: Result, peers: Sequence[Result]) -> list[str]:
+def _unusual(record: RunRecord, peers: Sequence[RunRecord]) -> list[str]:
     unusual = []
-    same_pooler = [p for p in peers if p.run.pooler == result.run.pooler]
-    for key, value in sorted(result.run.settings.items()):
+    settings = {peer.folder: peer.run.settings for peer in peers}
+    same_pooler = [p for p in peers if p.run.pooler == record.run.pooler]
+    for key, value in sorted(settings[record.folder].items()):
         # Settings of a pooler are compared with the same pooler only. Code of another state may
         # lack a key: that is no difference.
         others = same_pooler if key.startswith("pooler.") else peers
-        values = [other.run.settings[key] for other in others if key in other.run.settings]
+        values = [settings[p.folder][key] for p in others if key in settings[p.folder]]
         if values.count(value) <= len(values) / 2:
             unusual.append(format_setting(key, value))
     return unusual
 
 
-def _stale(result: Result, peers: Sequence[Result]) -> list[str]:
-    def part(of: Result, groups: tuple[str, ...]) -> dict[str, Any]:
+def _stale(record: RunRecord, peers: Sequence[RunRecord]) -> list[str]:
+    """How a record differs from the newest of its peers, which are in the order of their times."""
+
+    def part(of: RunRecord, groups: tuple[str, ...]) -> dict[str, Any]:
         return {k: v for k, v in of.run.settings.items() if k.partition(".")[0] in groups}
 
-    stale = ["other code"] if result.code != max(peers, key=lambda r: r.written).code else []
+    stale = ["other code"] if _code(record) != _code(peers[-1]) else []
     for name, parts in CONTENTS.items():
-        same = [p for p in peers if part(p, parts) == part(result, parts)]
-        newest = max(same, key=lambda r: r.written)
-        if getattr(result.record.digests, name) != getattr(newest.record.digests, name):
+        newest = [p for p in peers if part(p, parts) == part(record, parts)][-1]
+        if getattr(record.digests, name) != getattr(newest.digests, name):
             stale.append(f"other {name}")
     return stale

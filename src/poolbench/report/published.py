@@ -12,6 +12,13 @@ from poolbench.stats.scores import SCORES
 from poolbench.stats.verdict import METRIC_NAMES, plural
 
 
+def mean_of(runs: Sequence[RunRecord], metric: str) -> Mean:
+    """The metric of one configuration in percent, mean over its finished runs."""
+    predicted = [record.predictions for record in runs]
+    scores = [SCORES[metric](p.labels, p.predictions) for p in predicted]
+    return mean_over_seeds([record.metrics.get(f"test/{metric}") for record in runs], scores)
+
+
 def published_tables(findings: Findings) -> list[tuple[Table, list[str]]]:
     """For each dataset and encoder the comparison with the published table, and its notes."""
     published = findings.protocol.published
@@ -53,9 +60,7 @@ def _row(
     if len({r.run.seed for r in ours}) < len(ours):
         agreement = "several runs of ours at one seed: select one variant"
     elif ours:
-        score = SCORES[published.metric]
-        scores = [score(r.predictions.labels, r.predictions.predictions) for r in ours]
-        mean = mean_over_seeds([r.metrics.get(f"test/{published.metric}") for r in ours], scores)
+        mean = mean_of(ours, published.metric)
         agreement = _agreement(mean, value.value, theirs) if comparable else "not comparable"
     return {
         "pooler": value.pooler,

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from statistics import fmean, median, mode
 
 import numpy as np
 
 from poolbench.report.selection import Selection
 from poolbench.runs.protocol import Protocol
-from poolbench.runs.record import ContractLine, RecordError, RunRecord
+from poolbench.runs.record import ContractLine, RunRecord
 from poolbench.runs.study import Study
 from poolbench.stats.across_datasets import Across, compare_across
 from poolbench.stats.compare import ScoredRun, compare_all_pairs, compare_with_reference, top_group
@@ -44,21 +43,6 @@ def marked(pooler: str) -> str:
 def dagger_note(poolers: Iterable[str]) -> str:
     """Ends a caption: explains the dagger if one of the poolers is a control."""
     return " †\N{NO-BREAK SPACE}marks a control." if any(map(control, poolers)) else ""
-
-
-def usable(record: RunRecord, root: Path) -> RunRecord:
-    """The record; without predictions that can be compared it gets the status damaged.
-
-    Files in its error become relative to ``root``.
-    """
-    status, error = record.status, record.error or ""
-    try:
-        if record.ok and len(record.predictions.labels) < 2:
-            status, error = "damaged", "fewer than 2 test examples"
-    except RecordError as unreadable:
-        status, error = "damaged", str(unreadable)
-    error = error.replace(f"{root}/", "")
-    return record.model_copy(update={"status": status, "error": error or None})
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,14 +3,19 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel
 
 from poolbench.core.io import atomic_write
+from poolbench.runs.schema import EXACT, Number, read_json
 
 EXPLANATIONS = "explanations.json"
 
 
-class Explanation(BaseModel):
+class _Part(BaseModel):
+    model_config = EXACT
+
+
+class Explanation(_Part):
     """The weight of every word of one text in one prediction of one run.
 
     Attributes:
@@ -20,13 +25,11 @@ class Explanation(BaseModel):
             to 1; a negative weight is evidence against the predicted class.
     """
 
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
     pooler: str
     method: str
     label: str
-    probability: float
-    words: list[tuple[str, float, bool]]
+    probability: Number
+    words: list[tuple[str, Number, bool]]
 
     @property
     def relative_weights(self) -> list[float]:
@@ -35,7 +38,7 @@ class Explanation(BaseModel):
         return [weight / largest for _, weight, _ in self.words]
 
 
-class ExplainedExample(BaseModel):
+class ExplainedExample(_Part):
     """One test example; explanations by ``predictions_sha256`` of the record of the run."""
 
     dataset: str
@@ -44,7 +47,7 @@ class ExplainedExample(BaseModel):
     explanations: dict[str, Explanation]
 
 
-class Explanations(BaseModel):
+class Explanations(_Part):
     """The content of the file."""
 
     version: Literal[2] = 2
@@ -59,8 +62,8 @@ def write_explanations(study: Path, explanations: Explanations) -> Path:
 
 
 def read_explanations(study: Path) -> Explanations:
-    """The file in the folder of a study; empty if there is none or it is damaged."""
+    """The file in the folder of a study, empty if there is none. RecordError: it is damaged."""
     try:
-        return Explanations.model_validate_json((study / EXPLANATIONS).read_bytes())
-    except (OSError, ValidationError):
+        return read_json(study / EXPLANATIONS, Explanations)
+    except FileNotFoundError:
         return Explanations()

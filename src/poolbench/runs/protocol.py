@@ -2,19 +2,21 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
+
+from poolbench.runs.schema import EXACT, Count, Percent
 
 Metric = Literal["accuracy", "f1_macro"]
 
 
 def _ascending(looks: list[int]) -> list[int]:
-    if not looks or looks != sorted(set(looks)) or looks[0] < 2:
-        raise ValueError("expected ascending numbers of seeds, each at least 2")
+    if not looks or looks != sorted(set(looks)) or looks[0] < 2 or looks[-1] > 10_000:
+        raise ValueError("expected ascending numbers of seeds, each from 2 to 10,000")
     return looks
 
 
 class _Declared(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    model_config = EXACT | {"strict": True}
 
 
 class PublishedValue(_Declared):
@@ -26,10 +28,10 @@ class PublishedValue(_Declared):
     """
 
     pooler: str
-    value: float
+    value: Percent
     settings: dict[str, Any] = {}
-    low: float | None = None
-    high: float | None = None
+    low: Percent | None = None
+    high: Percent | None = None
 
 
 class PublishedTable(_Declared):
@@ -38,7 +40,7 @@ class PublishedTable(_Declared):
     source: str
     dataset: str
     encoder: str
-    seeds: int | None = None
+    seeds: Count | None = None
     metric: Metric = "accuracy"
     values: list[PublishedValue] = Field(min_length=1)
     deviations: list[str] = []
@@ -59,8 +61,8 @@ class Protocol(_Declared):
 
     reference: str = "cls"
     metric: Metric = "accuracy"
-    margin: float = Field(0.5, gt=0)
+    margin: float = Field(0.5, gt=0, le=100)
     looks: Annotated[list[int], AfterValidator(_ascending)] = [5, 10, 20]
-    alpha: float = Field(0.05, gt=0, lt=0.5)
+    alpha: float = Field(0.05, ge=1e-9, lt=0.5)
     power: float = Field(0.8, ge=0.5, lt=1)
     published: PublishedTable | None = None

@@ -1,28 +1,45 @@
 """The record of a run: ``record.json`` and, next to it, ``predictions.npz``.
 
 ``record.json`` is written last, in one step, with checksums: it exists if and only if the run is
-finished. It is read by :func:`read_record` alone, which checks its checksum and its schema.
+finished. It is read by :func:`read_record` alone, which checks both files.
 """
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import from_json, to_json
 
 from poolbench.core.io import atomic_write, file_digest
 from poolbench.core.redact import redacted
+from poolbench.core.sources import code_digest
 from poolbench.runs.identity import RunSpec
+from poolbench.runs.schema import EXACT, Count, Number, RecordError, damaged, read_json
 
 SCHEMA_VERSION: Literal[2] = 2
 RECORD = "record.json"
 PREDICTIONS = "predictions.npz"
 Status = Literal["ok", "failed", "diverged", "missing", "damaged"]
+
+
+def _named(spec: RunSpec) -> RunSpec:
+    """The names in a spec are folders: none of them may lead out of the folder of the study."""
+    for key in ("study", "dataset", "encoder", "pooler", "digest"):
+        if not re.fullmatch(r"(?!\.{1,2}$)[^/\0]+", name := getattr(spec, key)):
+            raise ValueError(f"{key} {name!r} is not the name of a folder")
+    if not 0 <= spec.seed < 2**53:
+        raise ValueError(f"{spec.seed} is not a seed")
+    return spec
+
+
+NamedSpec = Annotated[RunSpec, AfterValidator(_named)]
 
 
 @dataclass(frozen=True)
@@ -34,32 +51,39 @@ class Predictions:
     predictions: NDArray[np.int64]  # (n,)
     logits: NDArray[np.float32]  # (n, C)
 
-
-class RecordError(ValueError):
-    """A record or its predictions that are damaged, or of another version of the schema."""
+    def check(self, classes: int) -> None:
+        """Raise ValueError unless the arrays belong together."""
+        whole: list[NDArray[Any]] = [self.example_ids, self.labels, self.predictions]
+        shapes, n = [a.shape for a in (*whole, self.logits)], self.labels.size
+        if shapes != [(n,)] * 3 + [(n, classes)] or any(a.dtype.kind != "i" for a in whole):
+            raise ValueError(f"expected n integers three times and (n, {classes}), got {shapes}")
+        if not np.array_equal(self.example_ids, np.arange(n)):
+            raise ValueError("the examples are not those of the test split, in order")
+        if n and (np.min(whole[1:]) < 0 or np.max(whole[1:]) >= classes):
+            raise ValueError(f"a label or prediction is not one of {classes} classes")
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = EXACT
 
 
 class Parameters(_Part):
     """Numbers of parameters; those of a learned layer mix are counted with the pooler."""
 
-    encoder: int = 0
-    pooler: int = 0
-    head: int = 0
-    pooled_width: int = 0
+    encoder: Count = 0
+    pooler: Count = 0
+    head: Count = 0
+    pooled_width: Count = 0
 
 
 class DataSummary(_Part):
     """The dataset as the run saw it."""
 
     classes: list[str] = []  # names, in the order of the logits
-    examples: dict[str, int] = {}  # number in each split
-    cut_texts: int = 0  # texts that were longer than encoder.max_length
-    blank_texts: int = 0  # texts without any word
-    test_tokens: list[int] = []  # number of tokens of each test text
+    examples: dict[str, Count] = {}  # number in each split
+    cut_texts: Count = 0  # texts that were longer than encoder.max_length
+    blank_texts: Count = 0  # texts without any word
+    test_tokens: list[Count] = []  # number of tokens of each test text
     test_texts: str = ""  # file with the test texts, relative to the folder of the study
 
 
@@ -78,8 +102,8 @@ class ContractLine(_Part):
     """One line of the pooler contract, measured: see ``poolers/contract.py``."""
 
     promise: str
-    deviation: float | None
-    limit: float | None
+    deviation: Number | None
+    limit: Number | None
     kept: bool
 
 
@@ -97,13 +121,13 @@ class RunRecord(BaseModel):
 
     folder: Path = Field(exclude=True)  # where the record was found; not written
     schema_version: Literal[2] = SCHEMA_VERSION
-    run: RunSpec
+    run: NamedSpec
     status: Status  # "missing" and "damaged" are never written
     error: str | None = None  # why the status is not "ok", in one line
     failure_log: str | None = None  # file with the traceback, in the same folder
-    metrics: dict[str, float] = {}  # final figures: test/accuracy, best/epoch, perf/...
-    history: list[dict[str, float]] = []  # metrics of each epoch
-    test_details: dict[str, list[Any]] = {}  # precision, recall, F1 of each class; confusion matrix
+    metrics: dict[str, Number] = {}  # final figures: test/accuracy, best/epoch, perf/...
+    history: list[dict[str, Number]] = []  # metrics of each epoch
+    test_details: dict[str, list[Number | list[Number]]] = {}  # of each class: F1, confusion matrix
     parameters: Parameters = Parameters()
     data: DataSummary = DataSummary()
     digests: Digests = Digests()
@@ -113,19 +137,26 @@ class RunRecord(BaseModel):
     notes: list[str] = []  # what a reader of the result must know
     logger: tuple[str, str] | None = None  # name of the experiment logger, where its data is
     versions: dict[str, str] = {}
-    hardware: dict[str, Any] = {}
+    hardware: dict[str, str | int | Number | None] = {}
     revision: Revision | None = None
-    seconds: dict[str, float] = {}  # wall and CPU time
+    seconds: dict[str, Number] = {}  # wall and CPU time
     predictions_sha256: str | None = None
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def _consistent(self) -> Self:
+        if self.run.setting("encoder.tuning") not in (None, "frozen", "full"):
+            raise ValueError("run.config.encoder.tuning is neither frozen nor full")
         if self.status == "ok":
             for name in ("metrics", "history", "seconds"):
                 if not getattr(self, name):
                     raise ValueError(f"status is ok but {name} is missing")
-            if len(self.data.classes) < 2 or not self.digests.order:
+            classes = len(self.data.classes)
+            if classes < 2 or not self.digests.order:
                 raise ValueError("status is ok but classes or order digests are missing")
+            if any(epoch.get("epoch", -1) < 0 for epoch in self.history):
+                raise ValueError("history has an epoch without a number")
+            if any(len(values) != classes for values in self.test_details.values()):
+                raise ValueError(f"test_details are not of {classes} classes")
         return self
 
     @property
@@ -133,15 +164,28 @@ class RunRecord(BaseModel):
         """Whether the run was trained and tested."""
         return self.status == "ok"
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether other code than the present one has computed the result."""
+        return self.digests.code not in ("", code_digest())
+
     @cached_property
     def predictions(self) -> Predictions:
-        """The test predictions, read from disk when first used."""
+        """The test predictions, read from disk and checked when first used."""
         path = self.folder / PREDICTIONS
         try:
+            # Unknown for a record that was just written.
+            if self.predictions_sha256 not in (None, file_digest(path)):
+                raise ValueError("it does not match its checksum")
             with np.load(path, allow_pickle=False) as arrays:
-                return Predictions(**{name: arrays[name] for name in arrays.files})
+                found = Predictions(**arrays)
+            found.check(len(self.data.classes))
+            tested = {self.data.examples.get("test"), len(self.data.test_tokens) or None}
+            if not tested <= {len(found.labels), None}:
+                raise ValueError(f"{len(found.labels)} examples, the record has {tested}")
+            return found
         except Exception as error:  # numpy raises many kinds for damaged archives
-            raise RecordError(f"{path} cannot be read: {error}") from error
+            raise damaged(path, error) from error
 
 
 def write_record(record: RunRecord, predictions: Predictions | None = None) -> None:
@@ -159,38 +203,33 @@ def write_record(record: RunRecord, predictions: Predictions | None = None) -> N
 
 
 def read_record(folder: Path) -> RunRecord:
-    """The record in ``folder``, with its checksums verified.
+    """The record in ``folder``, checked together with its predictions.
 
     Raises:
         FileNotFoundError: there is none: the run is not finished.
-        RecordError: it is damaged, or of another version of the schema.
+        RecordError: a file is damaged, or of another version of the schema.
     """
     path = folder / RECORD
-    try:
-        content = json.loads(path.read_bytes())
-        version, checksum = content["schema_version"], content.pop("checksum")
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise RecordError(f"{path} is not a record: {error}") from error
-    if version != SCHEMA_VERSION:
-        raise RecordError(
-            f"{path} has schema {version}, this version of poolbench reads {SCHEMA_VERSION}: "
-            "run the command again"
-        )
-    if _checksum(content) != checksum:
-        raise RecordError(f"{path} does not match its checksum")
-    try:
-        record = RunRecord.model_validate({**content, "folder": folder})
-    except ValidationError as error:
-        detail = error.errors()[0]
-        reason = f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
-        raise RecordError(f"{path} is not a record: {reason}") from error
-    path = folder / PREDICTIONS
-    if record.ok and not (path.is_file() and file_digest(path) == record.predictions_sha256):
-        raise RecordError(f"{path} is missing or does not match its checksum")
+
+    def verified(content: bytes) -> bytes:
+        values = from_json(content, allow_inf_nan=False)
+        if not isinstance(values, dict) or not {"schema_version", "checksum"} <= values.keys():
+            raise ValueError("it is not a record")
+        if (version := values["schema_version"]) != SCHEMA_VERSION:
+            raise RecordError(
+                f"{path} has schema {version!r:.20}, this version of poolbench reads "
+                f"{SCHEMA_VERSION}: run the command again"
+            )
+        if values.pop("checksum") != _checksum(values):
+            raise ValueError("it does not match its checksum")
+        return to_json(values | {"folder": "."})
+
+    record = read_json(path, RunRecord, verified).model_copy(update={"folder": folder})
+    if record.ok and not (record.predictions_sha256 and record.predictions):
+        raise damaged(path, "it has no checksum of predictions")
     return record
 
 
 def _checksum(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    text = json.dumps(content, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,34 +1,44 @@
 """A study: the runs declared in ``study.json`` and the records below its folder."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from poolbench.core.errors import UserError
 from poolbench.core.io import atomic_write, file_lock
 from poolbench.core.redact import redacted
+from poolbench.core.sources import code_digest
 from poolbench.runs.identity import RunSpec
 from poolbench.runs.protocol import Protocol
-from poolbench.runs.record import RECORD, RecordError, RunRecord, read_record
+from poolbench.runs.record import RECORD, NamedSpec, RunRecord, read_record
+from poolbench.runs.schema import EXACT, Count, RecordError, find_files, read_json
 
 STUDY = "study.json"
+LISTED = 5  # damaged files in one note
 
 
 class Declaration(BaseModel):
     """The content of ``study.json``: what was declared before the results were known."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = EXACT
 
-    schema_version: int = 2
+    schema_version: Count = 2
     protocol: Protocol
-    runs: list[RunSpec]
+    runs: list[NamedSpec]
+
+
+class KeptTexts(BaseModel):
+    """The content of the file with the test texts, in the order of the predictions."""
+
+    model_config = EXACT
+
+    texts: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +48,16 @@ class Study:
     Attributes:
         runs: declared or found; a declared run without a record has the status ``missing``.
         undeclared: folders of records that ``study.json`` does not name; they are among the runs.
+        damaged: files and folders that cannot be used, with the reason.
+        test_texts: by (dataset, encoder), where they exist; a report is correct without them.
     """
 
     folder: Path
     runs: tuple[RunRecord, ...]
     protocol: Protocol
     undeclared: tuple[str, ...] = ()
+    damaged: dict[str, str] = field(default_factory=dict)
+    test_texts: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -54,22 +68,6 @@ class Study:
     def finished(self) -> list[RunRecord]:
         """The runs that have a result."""
         return [run for run in self.runs if run.ok]
-
-    @cached_property
-    def test_texts(self) -> dict[tuple[str, str], list[str]]:
-        """Test texts by (dataset, encoder), in the order of the predictions, where they exist."""
-        found: dict[tuple[str, str], list[str]] = {}
-        for record in self.finished:
-            task = record.run.dataset, record.run.encoder
-            path = (self.folder / record.data.test_texts).resolve()
-            if task in found or not path.is_relative_to(self.folder.resolve()):
-                continue
-            # A report is correct without them.
-            with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-                texts = [str(text) for text in json.loads(path.read_bytes())["texts"]]
-                if len(texts) == record.data.examples.get("test"):
-                    found[task] = texts
-        return found
 
 
 def declare(specs: Sequence[RunSpec], protocol: Protocol) -> None:
@@ -101,14 +99,33 @@ def declare(specs: Sequence[RunSpec], protocol: Protocol) -> None:
 
 def read_declaration(folder: Path) -> Declaration | None:
     """The declaration of the study in ``folder``, None if there is none."""
-    path = folder / STUDY
     try:
-        return Declaration.model_validate_json(path.read_bytes())
+        return read_json(folder / STUDY, Declaration)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:  # a ValidationError is a ValueError
-        reason = "is damaged or of another version: restore it, or remove it"
-        raise UserError(f"{path} {reason}") from error
+    except RecordError as error:
+        raise RecordError(f"{error}; restore it, or remove it") from error
+
+
+def read_records(root: Path) -> tuple[list[RunRecord], dict[str, str]]:
+    """All records below ``root`` that can be compared, and by folder why others cannot.
+
+    Raises:
+        UserError: ``root`` is not a folder.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root} is not a folder")
+    records: list[RunRecord] = []
+    lost: dict[str, str] = {}
+    for folder in find_files(root, RECORD, lost):
+        try:
+            record = read_record(folder)
+            if record.ok and len(record.predictions.labels) < 2:
+                raise RecordError("it has fewer than 2 test examples")
+            records.append(record)
+        except (OSError, RecordError) as error:
+            lost[folder.relative_to(root).as_posix()] = str(error).replace(f"{root}/", "")
+    return records, lost
 
 
 def read_study(folder: Path) -> Study:
@@ -117,34 +134,77 @@ def read_study(folder: Path) -> Study:
     Raises:
         UserError: there is neither a record nor a declaration, or the declaration is damaged.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder")
+    records, lost = read_records(folder)
     declaration = read_declaration(folder)
-    runs = {path.parent: read_run(path.parent) for path in folder.rglob(RECORD)}
-    declared = {folder / spec.path: spec for spec in declaration.runs} if declaration else {}
-    for place, spec in declared.items():
-        found = runs.get(place) or RunRecord(run=spec, folder=place, status="missing")
-        # A damaged record does not know its command.
-        runs[place] = found.model_copy(update={"run": spec}) if found.status == "damaged" else found
+    declared = {spec.path: spec for spec in declaration.runs} if declaration else {}
+    runs: dict[Path, RunRecord] = {}
+    for record in sorted(records, key=lambda r: r.folder != folder / r.run.path):
+        first = runs.setdefault(record.run.path, record)
+        if first is not record:
+            place = record.folder.relative_to(folder)
+            lost[place.as_posix()] = f"it is a copy of {first.folder.relative_to(folder)}"
+    # A damaged record does not know its run: its place does.
+    named = [spec for path in lost if (spec := _spec_from_path(path, folder.name))]
+    for spec in (*declared.values(), *named):
+        error = lost.get(spec.path.as_posix())
+        absent = {"folder": folder / spec.path, "status": "damaged" if error else "missing"}
+        runs.setdefault(spec.path, RunRecord(run=spec, error=error, **absent))
     if not runs:
-        raise UserError(f"{folder} holds no {RECORD}: train first, python train.py study=...")
-    undeclared = [place.relative_to(folder) for place in runs if declared and place not in declared]
+        why = "; ".join(f"{path}: {reason}" for path, reason in lost.items())
+        usable = f"that can be used ({why})" if lost else ": train first, python train.py study=..."
+        raise UserError(f"{folder} holds no {RECORD} {usable}")
+    undeclared = [path.as_posix() for path in runs if declared and path not in declared]
     order = attrgetter("dataset", "encoder", "pooler", "seed", "digest")
-    return Study(
+    study = Study(
         folder=folder,
         runs=tuple(sorted(runs.values(), key=lambda record: order(record.run))),
         protocol=declaration.protocol if declaration else Protocol(),
-        undeclared=tuple(sorted(place.as_posix() for place in undeclared)),
+        undeclared=tuple(sorted(undeclared)),
+        damaged=lost,
     )
+    for record in study.finished:
+        task, name = (record.run.dataset, record.run.encoder), record.data.test_texts
+        if task not in study.test_texts and name not in lost:
+            try:
+                study.test_texts[task] = read_test_texts(record, folder)
+            except RecordError as error:
+                lost[name] = str(error)
+    return study
 
 
-def read_run(folder: Path) -> RunRecord:
-    """The record in ``folder``; an unreadable one has the status ``damaged`` and an error."""
+def read_test_texts(record: RunRecord, study: Path) -> list[str]:
+    """The test texts that the folder of a study keeps, as many as were tested; [] without any.
+
+    Raises:
+        RecordError: the file is damaged, outside the study, or of another test split.
+    """
+    name = Path(record.data.test_texts)
+    if name.is_absolute() or ".." in name.parts:
+        raise RecordError("the file is outside of the study")
     try:
-        return read_record(folder)
-    except (RecordError, OSError) as error:
-        spec = _spec_from_path(folder)
-        return RunRecord(run=spec, folder=folder, status="damaged", error=str(error))
+        texts = read_json(study / name, KeptTexts).texts if name.parts else []
+    except FileNotFoundError:
+        return []
+    if texts and len(texts) != len(record.predictions.labels):
+        raise RecordError(f"{len(texts)} texts, but {len(record.predictions.labels)} were tested")
+    return texts
+
+
+def notes_on(damaged: Mapping[str, str], runs: Collection[RunRecord]) -> list[str]:
+    """What was left out, and which runs other code has made, in whole sentences."""
+    notes, stale = [], [run for run in runs if run.is_stale]
+    if damaged:
+        listed = [f"{path}: {why}" for path, why in list(damaged.items())[:LISTED]]
+        listed += [f"{len(damaged) - LISTED} more"] * (len(damaged) > LISTED)
+        count = "1 file is" if len(damaged) == 1 else f"{len(damaged)} files are"
+        notes.append(f"{count} damaged and left out: {'; '.join(listed)}.")
+    if stale:
+        digests = ", ".join(sorted({run.digests.code for run in stale}))
+        notes.append(
+            f"{len(stale)} of {len(runs)} runs were made by other code ({digests}; the present "
+            f"code is {code_digest()}): add rerun=stale to the command to train them again."
+        )
+    return notes
 
 
 def varying_settings(runs: Iterable[RunRecord]) -> list[str]:
@@ -160,16 +220,9 @@ def varying_settings(runs: Iterable[RunRecord]) -> list[str]:
     return sorted(keys)
 
 
-def _spec_from_path(folder: Path) -> RunSpec:
-    """What the folder of a run says of it: ``<study>/<dataset>/<encoder>/<pooler>/seed=0-abc``."""
-    study, dataset, encoder, pooler, leaf = ("?", "?", "?", "?", "?", *folder.parts)[-5:]
-    seed, _, digest = leaf.removeprefix("seed=").partition("-")
-    return RunSpec(
-        study=study,
-        dataset=dataset,
-        encoder=encoder,
-        pooler=pooler,
-        seed=int(seed) if seed.isdecimal() and len(seed) < 19 else -1,
-        digest=digest,
-        variant="",
-    )
+def _spec_from_path(path: str, study: str) -> RunSpec | None:
+    """What the place of a run in its study says of it."""
+    names = "(?P<dataset>[^/]+)/(?P<encoder>[^/]+)/(?P<pooler>[^/]+)"
+    found = re.fullmatch(rf"{names}/seed=(?P<seed>\d{{1,15}})-(?P<digest>\w+)", path)
+    known = found if found and path.isprintable() else None
+    return RunSpec(study=study, variant="", **known.groupdict()) if known else None

@@ -9,6 +9,7 @@ import torch
 
 from poolbench.inference.explain import GRADIENT, explain, token_weights
 from poolbench.inference.load import TrainedModel, load
+from poolbench.report.build import findings_of, report_files
 from poolbench.report.explained import disagreed
 from poolbench.report.summary import find
 from poolbench.runs.explanations import EXPLANATIONS, read_explanations
@@ -148,7 +149,12 @@ def test_disagreements_are_explained_for_the_report(study: Path, capsys) -> None
             assert explanation.label == record.data.classes[predicted]
     for damaged in ("{", '{"version": 2, "examples": [{}]}', "[]"):
         (study / EXPLANATIONS).write_text(damaged)
-        assert read_explanations(study).examples == []
+        assert "explanations.json is damaged" in rejection(lambda: read_explanations(study))
+        assert any("explanations.json is damaged" in n for n in report_notes(study))
+
+
+def report_notes(study: Path) -> list[str]:
+    return report_files(findings_of(study))["report.md"].replace("\\", "").splitlines()
 
 
 def test_a_run_that_cannot_be_loaded_is_left_out(study: Path, capsys) -> None:

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from poolbench.core.errors import UserError
 from poolbench.encoders.huggingface import PretrainedEncoder
 from poolbench.inference.load import TrainedModel
+from poolbench.runs.study import read_test_texts
 
 DESCRIPTION = "classifier.json"
 README = """# {run.pooler} on {run.encoder}, trained on {run.dataset}
@@ -100,7 +101,6 @@ def write_description(trained: TrainedModel, folder: Path, logits: Logits) -> No
 
 def _test_texts(trained: TrainedModel) -> list[str]:
     """Those kept in the folder of the study, else those of the dataset."""
-    path = trained.record.folder.resolve().parents[3] / trained.record.data.test_texts
-    if path.is_file():
-        return [str(text) for text in json.loads(path.read_bytes())["texts"]]
-    return list(trained.session.inputs(trained.config).splits["test"]["text"])
+    record = trained.record
+    kept = read_test_texts(record, Path(*record.folder.resolve().parts[:-4]))
+    return kept or list(trained.session.inputs(trained.config).splits["test"]["text"])

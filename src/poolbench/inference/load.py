@@ -11,9 +11,9 @@ from torch import Tensor
 from poolbench.core.errors import UserError
 from poolbench.data.collate import Batch
 from poolbench.data.tokenized import tokenize_texts
-from poolbench.runs.record import RECORD, RecordError, RunRecord, read_record
+from poolbench.runs.record import RECORD, RunRecord, read_record
 from poolbench.training.callbacks import is_intact
-from poolbench.training.config import Config, validate
+from poolbench.training.config import Config, check_components, validate
 from poolbench.training.model import PooledClassifier, build_parts, required_layers
 from poolbench.training.session import Session
 
@@ -63,8 +63,9 @@ def load(folder: Path, session: Session | None = None) -> TrainedModel:
             changed.
     """
     session = session or Session()
-    record = _record(folder)
+    record = _finished(folder)
     config = validate(record.run.config)
+    check_components(config)
     encoder = session.encoder(config)
     if encoder.digest != record.digests.encoder:
         raise UserError(f"{folder}: the files of the encoder have changed: restore them")
@@ -84,12 +85,10 @@ def load(folder: Path, session: Session | None = None) -> TrainedModel:
     return TrainedModel(record, config, model.eval(), session)
 
 
-def _record(folder: Path) -> RunRecord:
+def _finished(folder: Path) -> RunRecord:
     try:
         record = read_record(folder)
-    except RecordError as error:
-        raise UserError(str(error)) from error
-    except OSError as error:
+    except FileNotFoundError as error:
         below = min(folder.rglob(RECORD), default=None)
         hint = f"it contains runs: use {below.parent}" if below else "not a finished run"
         raise UserError(f"{folder} has no {RECORD}: {hint}") from error
@@ -100,8 +99,12 @@ def _record(folder: Path) -> RunRecord:
 
 def _weights(path: Path) -> dict[str, Tensor]:
     """The weights of encoder, layers, pooler and head in a checkpoint."""
-    if not path.exists() or not is_intact(path):
+    try:
+        if not is_intact(path):
+            raise ValueError("a checksum in it does not match")
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        return {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
+    except Exception as error:  # torch raises many kinds for foreign files
         state = "damaged" if path.exists() else "missing"
-        raise UserError(f"{path} is {state}: remove {RECORD} of that run and train it again")
-    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    return {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
+        fix = f"remove {RECORD} of that run and train it again"
+        raise UserError(f"{path} is {state}: {fix}") from error

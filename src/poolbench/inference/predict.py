@@ -26,7 +26,6 @@ def predict(trained: "TrainedModel", texts: Sequence[str], top: int) -> Iterator
     Raises:
         UserError: a text contains half a surrogate pair, which no tokenizer accepts.
     """
-    names = trained.classes
     for start in range(0, len(texts), GROUP):
         group = texts[start : start + GROUP]
         try:
@@ -34,11 +33,12 @@ def predict(trained: "TrainedModel", texts: Sequence[str], top: int) -> Iterator
         except UnicodeEncodeError as error:
             raise UserError(f"not Unicode text: {error}") from error
         probabilities = trained.logits(group).double().softmax(dim=1)
-        values, places = probabilities.topk(min(top, len(names)), dim=1)
-        for text, best, classes in zip(group, values.tolist(), places.tolist(), strict=True):
-            found = {names[c]: round(p, 6) for c, p in zip(classes, best, strict=True)}
-            label = names[classes[0]]
-            answer = {"text": text, "label": label, "probability": found[label]}
+        best = probabilities.topk(min(top, len(trained.classes)), dim=1)
+        values, places = (part.tolist() for part in best)
+        for text, of, classes in zip(group, values, places, strict=True):
+            found = {trained.classes[c]: round(p, 6) for c, p in zip(classes, of, strict=True)}
+            label, probability = next(iter(found.items()))
+            answer = {"text": text, "label": label, "probability": probability}
             yield answer | {"probabilities": found}
 
 
@@ -59,15 +59,15 @@ def read_file(path: Path, column: str = "text") -> list[str]:
         if path.suffix == ".jsonl":
             rows = (json.loads(line) for line in _lines(content) if line.strip())
         for row in rows:
-            text = row.get(column) if isinstance(row, dict) else row
-            if not isinstance(row, dict) or not isinstance(text, str):
+            text = row.get(column) if isinstance(row, dict) else None
+            if not isinstance(text, str):
                 raise ValueError(f"no text in '{column}' of {row!r:.80}: set --text-column")
             texts.append(text)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
+    except UserError:
+        raise
     except (ValueError, RecursionError, csv.Error) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"{path}, row {len(texts) + 1}: {error}") from error
     return texts
 

@@ -82,10 +82,8 @@ def sensitivity(task: Task, drawn: Looks, selection: Selection) -> Figure | None
     ]
     x, y = escape(", ".join(selection.keys)), "validation accuracy (%)"
     caption = "Validation accuracy of every variant, mean over seeds."
-    axis: dict[str, Any] = {}
-    if numeric:
-        ticks = sorted(v[0] for v in selection.grid)
-        axis = {"type": "log" if ticks[0] > 0 else "linear", "tickvals": ticks}
+    ticks = sorted(v[0] for v in selection.grid) if numeric else []
+    axis = {"type": "log" if ticks[0] > 0 else "linear", "tickvals": ticks} if ticks else {}
     return _lines("sensitivity", caption, task, drawn, x, y, points, **axis)
 
 

@@ -36,13 +36,12 @@ class Disagreement(NamedTuple):
     def describe(self, example: int) -> str:
         """The class of an example, and how many seeds of each pooler predict it."""
         record = self.first.finished[0]
-        label = record.predictions.labels[example]
-        classes = dict(enumerate(record.data.classes))
+        label = record.data.classes[record.predictions.labels[example]]
         right = ", ".join(
             f"{s.pooler} {round(len(s.finished) * s.right[example])} of {len(s.finished)}"
             for s in (self.first, self.second)
         )
-        return f"{classes.get(label, label)}; seeds that are right: {right}"
+        return f"{label}; seeds that are right: {right}"
 
 
 def disagreements(task: Task) -> list[Disagreement]:

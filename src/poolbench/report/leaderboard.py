@@ -4,11 +4,12 @@ A row is one pooler on one dataset and encoder under one configuration, run by o
 code on one state of the data and weights. Its seeds are averaged; nothing else is ever mixed.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from poolbench.core.errors import UserError
 from poolbench.report.published import mean_of
@@ -16,21 +17,14 @@ from poolbench.report.rendering import render, render_page
 from poolbench.report.summary import control, marked
 from poolbench.report.tables import DIGITS, Cell, Table, frame_of, interval_cell, revision_of
 from poolbench.runs.identity import format_setting
-from poolbench.runs.record import RECORD, RunRecord
-from poolbench.runs.schema import RecordError, find_files
+from poolbench.runs.record import RECORD, RunRecord, Status
+from poolbench.runs.schema import RecordError
 from poolbench.runs.study import STUDY, notes_on, read_declaration, read_records
 from poolbench.stats.paired_test import Mean
 from poolbench.stats.verdict import METRIC_NAMES, plural
 
 # Digests that must agree between rows with the same settings in these parts of the configuration.
 CONTENTS = {"data": ("dataset",), "encoder": ("encoder",), "tokens": ("dataset", "encoder")}
-
-
-class Absent(NamedTuple):
-    """A run without a result, and why."""
-
-    status: str
-    error: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,21 +58,17 @@ class Row:
         """The commands that train its runs; equal ones become one sweep over their seeds."""
         seeds: dict[str, list[str]] = defaultdict(list)
         for run in (record.run for record in self.results if record.run.command):
-            words = ["seed={}" if w == f"seed={run.seed}" else w for w in run.command.split(" ")]
-            seeds[" ".join(words)].append(str(run.seed))
-        commands = []
-        for command, of in seeds.items():
-            line = command.replace("seed={}", f"seed={','.join(of)}")
-            commands.append(line.replace("train.py", "train.py -m", 1) if of[1:] else line)
-        return commands
+            command = re.sub(rf"(?<= )seed={run.seed}(?!\S)", "seed={}", run.command)
+            seeds[command].append(str(run.seed))
+        lines = {c.replace("seed={}", f"seed={','.join(of)}"): len(of) for c, of in seeds.items()}
+        return [c.replace("train.py", "train.py -m", int(runs > 1)) for c, runs in lines.items()]
 
     @property
     def origin(self) -> dict[str, str]:
         """Code, contents and runs behind the row."""
-        runs, digests = [record.run for record in self.results], self.record.digests
-        facts = {name: getattr(digests, name)[:DIGITS] for name in ("code", *CONTENTS)}
-        facts["revision"] = revision_of(self.record)
-        facts["runs"] = ", ".join(f"{r.digest} (seed {r.seed}, study {r.study})" for r in runs)
+        facts = {n: getattr(self.record.digests, n)[:DIGITS] for n in ("code", *CONTENTS)}
+        runs = [f"{r.run.digest} (seed {r.run.seed}, study {r.run.study})" for r in self.results]
+        facts |= {"revision": revision_of(self.record), "runs": ", ".join(runs)}
         return {name: value for name, value in facts.items() if value}
 
 
@@ -87,27 +77,25 @@ class Leaderboard:
     """All rows below a folder: best mean first on each dataset and encoder, stale rows last.
 
     Attributes:
-        without: runs that failed, diverged, are damaged or missing, by their folder.
+        without: status and error of runs without a result, by their folder.
         notes: what is damaged, and runs that other code has made.
     """
 
     metric: str
     rows: list[Row]
-    without: dict[str, Absent]
+    without: dict[str, tuple[Status, str | None]]
     notes: list[str]
 
     @property
     def summary(self) -> str:
         """Numbers of rows and runs, and of runs without a result."""
-        stale = sum(bool(row.stale) for row in self.rows)
         runs = plural(sum(len(row.results) for row in self.rows), "finished run")
+        stale = sum(bool(row.stale) for row in self.rows)
         text = f"{plural(len(self.rows), 'row')} from {runs}"
         text += f", {stale} of them stale." if stale else "."
-        if self.without:
-            counts = Counter(run.status for run in self.without.values())
-            kinds = ", ".join(f"{n} {status}" for status, n in counts.items())
-            text += f" {plural(len(self.without), 'run')} without a result: {kinds}."
-        return text
+        kinds = Counter(status for status, _ in self.without.values())
+        listed = ", ".join(f"{n} {status}" for status, n in kinds.items())
+        return text + f" {plural(kinds.total(), 'run')} without a result: {listed}." * bool(kinds)
 
     def table(self) -> Table:
         """The rows as a table."""
@@ -141,10 +129,9 @@ class Leaderboard:
 def leaderboard_files(board: Leaderboard) -> dict[str, str]:
     """Names and contents of the files of a leaderboard."""
     controls = any(control(row.record.run.pooler) for row in board.rows)
-    return {
-        "leaderboard.html": render_page("leaderboard.html", board=board, controls=controls),
-        "leaderboard.md": render("leaderboard.md", board=board, controls=controls),
-    }
+    shown: dict[str, Any] = {"board": board, "controls": controls}
+    page = render_page("leaderboard.html", **shown)
+    return {"leaderboard.html": page, "leaderboard.md": render("leaderboard.md", **shown)}
 
 
 def read_leaderboard(root: Path, metric: str = "accuracy") -> Leaderboard:
@@ -156,40 +143,33 @@ def read_leaderboard(root: Path, metric: str = "accuracy") -> Leaderboard:
     records, lost = read_records(root)
     if not records and not lost:
         raise UserError(f"{root} holds no {RECORD}: train first, python train.py study=...")
-    without = {path: Absent("damaged", error) for path, error in lost.items()}
-    for record in (r for r in records if not r.ok):
-        without[record.folder.relative_to(root).as_posix()] = Absent(record.status, record.error)
-    known, notes = {record.folder for record in records}, []
-    for folder in find_files(root, STUDY, {}):
+    finished, notes = [record for record in records if record.ok], []
+    places = {record.folder: (record.status, record.error) for record in records}
+    for path in sorted(root.rglob(STUDY)):
         try:
-            declaration = read_declaration(folder)
+            declaration = read_declaration(path.parent)
+            for spec in declaration.runs if declaration else ():
+                places.setdefault(path.parent / spec.path, ("missing", None))
         except RecordError as error:
             notes.append(f"{error} (its missing runs are unknown)".replace(f"{root}/", ""))
-        else:
-            for spec in declaration.runs if declaration else ():
-                if folder / spec.path not in known:
-                    path = (folder / spec.path).relative_to(root).as_posix()
-                    without.setdefault(path, Absent("missing", None))
-    finished = [record for record in records if record.ok]
-    without = dict(sorted(without.items(), key=lambda item: (item[1].status, item[0])))
+    found = {place.relative_to(root).as_posix(): why for place, why in places.items()}
+    found |= {place: ("damaged", error) for place, error in lost.items()}
+    absent = sorted((why[0], place, why) for place, why in found.items() if why[0] != "ok")
+    without = {place: why for _, place, why in absent}
     return Leaderboard(metric, _rows(finished, metric), without, notes + notes_on({}, finished))
-
-
-def _code(record: RunRecord) -> str:
-    return record.digests.code or revision_of(record)
 
 
 def _rows(records: Iterable[RunRecord], metric: str) -> list[Row]:
     """One row for each pooler, configuration and state of the code."""
     groups: dict[tuple[str, ...], list[RunRecord]] = {}
     for r in sorted(records, key=lambda r: ((r.folder / RECORD).stat().st_mtime, r.folder)):
-        key = (r.run.dataset, r.run.encoder, r.run.pooler, r.run.variant, _code(r))
-        groups[key] = [*groups.pop(key, []), r]  # in the order of their newest records
+        place = (r.run.dataset, r.run.encoder, r.run.pooler, r.run.variant, _code(r))
+        groups[place] = [*groups.pop(place, []), r]  # in the order of their newest records
     rows = []
-    for (*place, _, _, _), group in groups.items():
+    for key, group in groups.items():
         by_seed = {r.run.seed: r for r in group}  # of a repeated seed the newest counts
         results = [by_seed[seed] for seed in sorted(by_seed)]
-        peers = [g[-1] for key, g in groups.items() if [*key[:2]] == place]
+        peers = [g[-1] for other, g in groups.items() if other[:2] == key[:2]]
         differences = _unusual(group[-1], peers), _stale(group[-1], peers)
         rows.append(Row(results, mean_of(results, metric), *differences))
 
@@ -200,22 +180,25 @@ def _rows(records: Iterable[RunRecord], metric: str) -> list[Row]:
     return sorted(rows, key=order)
 
 
+def _code(record: RunRecord) -> str:
+    return record.digests.code or revision_of(record)
+
+
 def _unusual(record: RunRecord, peers: Sequence[RunRecord]) -> list[str]:
     unusual = []
-    settings = {peer.folder: peer.run.settings for peer in peers}
-    same_pooler = [p for p in peers if p.run.pooler == record.run.pooler]
-    for key, value in sorted(settings[record.folder].items()):
+    settings = [(peer.run.pooler, peer.run.settings) for peer in peers]
+    for key, value in sorted(record.run.settings.items()):
         # Settings of a pooler are compared with the same pooler only. Code of another state may
         # lack a key: that is no difference.
-        others = same_pooler if key.startswith("pooler.") else peers
-        values = [settings[p.folder][key] for p in others if key in settings[p.folder]]
-        if values.count(value) <= len(values) / 2:
+        every = not key.startswith("pooler.")
+        of = [s[key] for name, s in settings if key in s and (every or name == record.run.pooler)]
+        if of.count(value) <= len(of) / 2:
             unusual.append(format_setting(key, value))
     return unusual
 
 
 def _stale(record: RunRecord, peers: Sequence[RunRecord]) -> list[str]:
-    """How a record differs from the newest of its peers, which are in the order of their times."""
+    """How a record differs from the newest of its peers, which is the last."""
 
     def part(of: RunRecord, groups: tuple[str, ...]) -> dict[str, Any]:
         return {k: v for k, v in of.run.settings.items() if k.partition(".")[0] in groups}

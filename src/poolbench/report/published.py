@@ -56,11 +56,10 @@ def _row(
         and all(r.run.setting(key) == wanted for key, wanted in value.settings.items())
     ]
     theirs = None if value.low is None or value.high is None else (value.low, value.high)
-    mean, agreement = None, "no result yet"
-    if len({r.run.seed for r in ours}) < len(ours):
-        agreement = "several runs of ours at one seed: select one variant"
-    elif ours:
-        mean = mean_of(ours, published.metric)
+    repeated = len({r.run.seed for r in ours}) < len(ours)
+    mean = mean_of(ours, published.metric) if ours and not repeated else None
+    agreement = "several runs of ours at one seed: select one variant" if ours else "no result yet"
+    if mean:
         agreement = _agreement(mean, value.value, theirs) if comparable else "not comparable"
     return {
         "pooler": value.pooler,

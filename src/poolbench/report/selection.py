@@ -49,21 +49,20 @@ def select(study: Study, keys: Sequence[str]) -> Selection:
     """
     prefix = f"cannot select on {', '.join(keys)}"
     groups: dict[Group, dict[Values, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
+    tried: dict[Group, set[tuple[Values, int]]] = defaultdict(set)
     for record in study.runs:
         run = record.run
         if record.status in ("missing", "damaged"):
             raise UserError(f"{prefix}: budgets differ, {run.label} is {record.status}")
         found = (run.setting(key) for key in keys)
         values = tuple(str(v) if isinstance(v, list | dict) else v for v in found)
-        groups[run.dataset, run.encoder, run.pooler][values].append(record)
-    tried = {
-        group: {(values, r.run.seed) for values, runs in variants.items() for r in runs}
-        for group, variants in groups.items()
-    }
+        group = run.dataset, run.encoder, run.pooler
+        groups[group][values].append(record)
+        tried[group].add((values, run.seed))
     first, expected = next(iter(tried.items()))
-    for group in tried:
-        if tried[group] != expected:
-            differ = f"{_describe(first, expected)} and {_describe(group, tried[group])}"
+    for group, budget in tried.items():
+        if budget != expected:
+            differ = f"{_describe(first, expected)} and {_describe(group, budget)}"
             raise UserError(f"{prefix}: budgets differ, {differ}")
     grid = sorted({values for values, _ in expected}, key=_order)
     if len(grid) < 2:
@@ -71,15 +70,16 @@ def select(study: Study, keys: Sequence[str]) -> Selection:
     if len(expected) < len(grid) * len({seed for _, seed in expected}):
         raise UserError(f"{prefix}: its values were not tried with the same seeds")
     scores = {
-        group: {v: [r.metrics[SCORE] for r in variants[v] if r.ok] for v in grid}
+        group: {
+            v: [r.metrics[SCORE] for r in variants[v] if r.ok and SCORE in r.metrics] for v in grid
+        }
         for group, variants in groups.items()
     }
     selected = {}
     for group, of in scores.items():
         complete = [v for v in grid if of[v] and len(of[v]) == len(groups[group][v])]
         # max keeps the first of equal means: the smallest value of the grid.
-        means = {v: fmean(of[v] or [0.0]) for v in complete or grid}
-        selected[group] = max(means, key=means.__getitem__)
+        selected[group] = max(complete or grid, key=lambda v: fmean(of[v] or [0.0]))
     chosen = [record for group, values in selected.items() for record in groups[group][values]]
     return Selection(tuple(keys), tuple(grid), scores, selected, chosen)
 

@@ -6,16 +6,12 @@ from typing import Literal
 from pydantic import BaseModel
 
 from poolbench.core.io import atomic_write
-from poolbench.runs.schema import EXACT, Number, read_json
+from poolbench.runs.schema import Number, read_json
 
 EXPLANATIONS = "explanations.json"
 
 
-class _Part(BaseModel):
-    model_config = EXACT
-
-
-class Explanation(_Part):
+class Explanation(BaseModel):
     """The weight of every word of one text in one prediction of one run.
 
     Attributes:
@@ -38,7 +34,7 @@ class Explanation(_Part):
         return [weight / largest for _, weight, _ in self.words]
 
 
-class ExplainedExample(_Part):
+class ExplainedExample(BaseModel):
     """One test example; explanations by ``predictions_sha256`` of the record of the run."""
 
     dataset: str
@@ -47,7 +43,7 @@ class ExplainedExample(_Part):
     explanations: dict[str, Explanation]
 
 
-class Explanations(_Part):
+class Explanations(BaseModel):
     """The content of the file."""
 
     version: Literal[2] = 2

@@ -30,12 +30,14 @@ Status = Literal["ok", "failed", "diverged", "missing", "damaged"]
 
 
 def _named(spec: RunSpec) -> RunSpec:
-    """The names in a spec are folders: none of them may lead out of the folder of the study."""
+    """The names in a spec are folders, none of which may lead out of the folder of the study."""
     for key in ("study", "dataset", "encoder", "pooler", "digest"):
         if not re.fullmatch(r"(?!\.{1,2}$)[^/\0]+", name := getattr(spec, key)):
             raise ValueError(f"{key} {name!r} is not the name of a folder")
     if not 0 <= spec.seed < 2**53:
         raise ValueError(f"{spec.seed} is not a seed")
+    if spec.setting("encoder.tuning") not in (None, "frozen", "full"):
+        raise ValueError("config.encoder.tuning is neither frozen nor full")
     return spec
 
 
@@ -144,8 +146,6 @@ class RunRecord(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.run.setting("encoder.tuning") not in (None, "frozen", "full"):
-            raise ValueError("run.config.encoder.tuning is neither frozen nor full")
         if self.status == "ok":
             for name in ("metrics", "history", "seconds"):
                 if not getattr(self, name):

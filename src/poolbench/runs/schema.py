@@ -1,6 +1,5 @@
 """JSON files as typed models: one reader, in which every failure becomes a RecordError."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -21,7 +20,7 @@ class RecordError(UserError):
 
 
 def read_json(path: Path, model: type[Model], verified: Callable[[bytes], bytes] = bytes) -> Model:
-    """The file as a model: types are not converted, and unknown keys are errors.
+    """The file as a model: types are not converted.
 
     Args:
         verified: returns the JSON to parse, or raises ValueError with a reason.
@@ -49,13 +48,3 @@ def first_error(error: ValidationError) -> str:
     """Where the first value is that does not match a schema, and what was expected."""
     detail = error.errors(include_url=False, include_input=False)[0]
     return ": ".join(filter(None, (".".join(map(str, detail["loc"])), detail["msg"])))
-
-
-def find_files(root: Path, name: str, errors: dict[str, str]) -> list[Path]:
-    """The folders below ``root`` that contain ``name``; folders that cannot be read are errors."""
-
-    def unreadable(error: OSError) -> None:
-        errors[os.path.relpath(error.filename, root)] = str(error.strerror)
-
-    walk = os.walk(root, onerror=unreadable)
-    return sorted(Path(folder) for folder, *found in walk if any(name in names for names in found))

@@ -17,7 +17,7 @@ from poolbench.core.sources import code_digest
 from poolbench.runs.identity import RunSpec
 from poolbench.runs.protocol import Protocol
 from poolbench.runs.record import RECORD, NamedSpec, RunRecord, read_record
-from poolbench.runs.schema import EXACT, Count, RecordError, find_files, read_json
+from poolbench.runs.schema import EXACT, Count, RecordError, read_json
 
 STUDY = "study.json"
 LISTED = 5  # damaged files in one note
@@ -35,8 +35,6 @@ class Declaration(BaseModel):
 
 class KeptTexts(BaseModel):
     """The content of the file with the test texts, in the order of the predictions."""
-
-    model_config = EXACT
 
     texts: list[str]
 
@@ -117,14 +115,14 @@ def read_records(root: Path) -> tuple[list[RunRecord], dict[str, str]]:
         raise UserError(f"{root} is not a folder")
     records: list[RunRecord] = []
     lost: dict[str, str] = {}
-    for folder in find_files(root, RECORD, lost):
+    for path in sorted(root.rglob(RECORD)):
         try:
-            record = read_record(folder)
+            record = read_record(path.parent)
             if record.ok and len(record.predictions.labels) < 2:
                 raise RecordError("it has fewer than 2 test examples")
             records.append(record)
         except (OSError, RecordError) as error:
-            lost[folder.relative_to(root).as_posix()] = str(error).replace(f"{root}/", "")
+            lost[path.parent.relative_to(root).as_posix()] = str(error).replace(f"{root}/", "")
     return records, lost
 
 
@@ -135,41 +133,32 @@ def read_study(folder: Path) -> Study:
         UserError: there is neither a record nor a declaration, or the declaration is damaged.
     """
     records, lost = read_records(folder)
-    declaration = read_declaration(folder)
-    declared = {spec.path: spec for spec in declaration.runs} if declaration else {}
+    declaration = read_declaration(folder) or Declaration(protocol=Protocol(), runs=[])
     runs: dict[Path, RunRecord] = {}
     for record in sorted(records, key=lambda r: r.folder != folder / r.run.path):
-        first = runs.setdefault(record.run.path, record)
-        if first is not record:
-            place = record.folder.relative_to(folder)
-            lost[place.as_posix()] = f"it is a copy of {first.folder.relative_to(folder)}"
+        if runs.setdefault(record.run.path, record) is not record:
+            lost[record.folder.relative_to(folder).as_posix()] = f"a copy of {record.run.path}"
     # A damaged record does not know its run: its place does.
-    named = [spec for path in lost if (spec := _spec_from_path(path, folder.name))]
-    for spec in (*declared.values(), *named):
+    places = [spec for path in lost if (spec := _spec_from_path(path, folder.name))]
+    for spec in (*declaration.runs, *places):
         error = lost.get(spec.path.as_posix())
         absent = {"folder": folder / spec.path, "status": "damaged" if error else "missing"}
         runs.setdefault(spec.path, RunRecord(run=spec, error=error, **absent))
     if not runs:
-        why = "; ".join(f"{path}: {reason}" for path, reason in lost.items())
-        usable = f"that can be used ({why})" if lost else ": train first, python train.py study=..."
-        raise UserError(f"{folder} holds no {RECORD} {usable}")
-    undeclared = [path.as_posix() for path in runs if declared and path not in declared]
+        why = next(iter(lost.values()), "train first, python train.py study=...")
+        raise UserError(f"{folder} holds no {RECORD} that can be used: {why}")
+    undeclared = runs.keys() - {spec.path for spec in declaration.runs}
     order = attrgetter("dataset", "encoder", "pooler", "seed", "digest")
-    study = Study(
-        folder=folder,
-        runs=tuple(sorted(runs.values(), key=lambda record: order(record.run))),
-        protocol=declaration.protocol if declaration else Protocol(),
-        undeclared=tuple(sorted(undeclared)),
-        damaged=lost,
-    )
-    for record in study.finished:
-        task, name = (record.run.dataset, record.run.encoder), record.data.test_texts
-        if task not in study.test_texts and name not in lost:
-            try:
-                study.test_texts[task] = read_test_texts(record, folder)
-            except RecordError as error:
-                lost[name] = str(error)
-    return study
+    ordered = sorted(runs.values(), key=lambda record: order(record.run))
+    texts: dict[tuple[str, str], list[str]] = {}
+    for record in (r for r in ordered if r.ok):
+        task = record.run.dataset, record.run.encoder
+        try:
+            texts[task] = texts.get(task) or read_test_texts(record, folder)
+        except RecordError as error:
+            lost[record.data.test_texts] = str(error)
+    named = tuple(sorted(map(str, undeclared if declaration.runs else ())))
+    return Study(folder, tuple(ordered), declaration.protocol, named, lost, texts)
 
 
 def read_test_texts(record: RunRecord, study: Path) -> list[str]:
@@ -178,31 +167,31 @@ def read_test_texts(record: RunRecord, study: Path) -> list[str]:
     Raises:
         RecordError: the file is damaged, outside the study, or of another test split.
     """
-    name = Path(record.data.test_texts)
+    name, tested = Path(record.data.test_texts), len(record.predictions.labels)
     if name.is_absolute() or ".." in name.parts:
-        raise RecordError("the file is outside of the study")
+        raise RecordError("it is outside of the study")
     try:
         texts = read_json(study / name, KeptTexts).texts if name.parts else []
     except FileNotFoundError:
         return []
-    if texts and len(texts) != len(record.predictions.labels):
-        raise RecordError(f"{len(texts)} texts, but {len(record.predictions.labels)} were tested")
+    if texts and len(texts) != tested:
+        raise RecordError(f"it has {len(texts)} texts, but {tested} were tested")
     return texts
 
 
 def notes_on(damaged: Mapping[str, str], runs: Collection[RunRecord]) -> list[str]:
     """What was left out, and which runs other code has made, in whole sentences."""
-    notes, stale = [], [run for run in runs if run.is_stale]
+    notes, stale = [], [run.digests.code for run in runs if run.is_stale]
     if damaged:
-        listed = [f"{path}: {why}" for path, why in list(damaged.items())[:LISTED]]
-        listed += [f"{len(damaged) - LISTED} more"] * (len(damaged) > LISTED)
+        listed = [f"{path}: {why}" for path, why in damaged.items()]
+        listed[LISTED:] = [f"{len(listed) - LISTED} more"] if listed[LISTED:] else []
         count = "1 file is" if len(damaged) == 1 else f"{len(damaged)} files are"
         notes.append(f"{count} damaged and left out: {'; '.join(listed)}.")
     if stale:
-        digests = ", ".join(sorted({run.digests.code for run in stale}))
         notes.append(
-            f"{len(stale)} of {len(runs)} runs were made by other code ({digests}; the present "
-            f"code is {code_digest()}): add rerun=stale to the command to train them again."
+            f"{len(stale)} of {len(runs)} runs were made by other code (digest "
+            f"{', '.join(sorted(set(stale)))}; now {code_digest()}). To train them again, add "
+            "rerun=stale to the command."
         )
     return notes
 

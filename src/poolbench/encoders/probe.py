@@ -1,0 +1,165 @@
+"""Check a model by running it on two texts: what would be silently wrong is rejected.
+
+A text must have the same finite hidden states alone and in a padded batch, at every layer that can
+be read; these must be the ``hidden_states`` of transformers, where it returns them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from poolbench.core.errors import UserError
+from poolbench.core.seeding import seeded
+from poolbench.data.collate import Batch, collate
+from poolbench.data.hub import why_not_loaded
+from poolbench.data.tokenized import tokenize_texts
+
+if TYPE_CHECKING:
+    from poolbench.encoders.huggingface import PretrainedEncoder
+
+SHORT, LONG = 7, 19  # tokens of the two texts
+TOLERANCE = 2e-5  # of the mean absolute value of a layer's states
+WHOLE = 512  # tokens of the longest text that is run through a whole model
+
+
+def probe(encoder: PretrainedEncoder) -> None:
+    """Measure ``hidden_dim``, ``readable`` and ``blocks`` of an encoder, or reject its model."""
+    training = encoder.model.training
+    encoder.model.eval()
+    try:
+        with seeded(0, "probe"), torch.inference_mode():
+            _measure(encoder)
+    except UserError:
+        raise
+    except Exception as error:  # a model may raise any type of exception
+        raise UserError(
+            f"encoder {_name(encoder)} cannot be used, it fails on a short text: "
+            f"{why_not_loaded(error)}"
+        ) from error
+    finally:
+        encoder.model.train(training)
+
+
+def agrees(encoder: PretrainedEncoder, expected: Float[Tensor, "1 T R D"]) -> bool:
+    """Whether an encoder runs and gives these states for the short text."""
+    try:
+        return _difference(encoder(_texts(encoder, SHORT)), expected) < TOLERANCE
+    except Exception:  # a cut model may raise any type of exception
+        return False
+
+
+def short_states(encoder: PretrainedEncoder) -> Float[Tensor, "1 T R D"]:
+    """Hidden states of the short text, alone."""
+    states: Tensor = encoder(_texts(encoder, SHORT))
+    return states
+
+
+def _measure(encoder: PretrainedEncoder) -> None:
+    model, depth = encoder.model, encoder.depth
+    short = _texts(encoder, SHORT)
+    inputs: dict[str, Any] = {"input_ids": short.input_ids}
+    inputs["attention_mask"] = short.attention_mask.long()
+    output = model(**inputs, output_hidden_states=True)
+    last = output.last_hidden_state
+    states = [*(getattr(output, "hidden_states", None) or ())[:depth], last]
+    if len(states) == depth + 1 and all(state.shape == last.shape for state in states):
+        encoder.readable = tuple(range(depth + 1))
+    else:
+        states, encoder.readable = [last], (depth,)
+    encoder.hidden_dim = last.shape[-1]
+    expected = torch.stack(states, dim=2)
+    encoder.layers = encoder.readable
+    for name, module in model.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == depth and len(states) > 1:
+            encoder.blocks = name
+            if agrees(encoder, expected):
+                break
+    else:
+        encoder.blocks = None
+    _check_states(encoder, expected)
+    encoder.layers = (depth,)
+    _check_length(encoder)
+
+
+def _check_states(encoder: PretrainedEncoder, expected: Tensor) -> None:
+    """Compare the short text, alone and in a padded batch, with what transformers returns."""
+    both, side = _texts(encoder, LONG, SHORT), encoder.padding_side
+    if not encoder(both)[both.attention_mask].isfinite().all():
+        raise UserError(f"encoder {_name(encoder)} gives hidden states that are not finite")
+    change = _padding_change(encoder, expected)
+    if change < TOLERANCE:
+        return
+    encoder.padding_side = "left" if side == "right" else "right"
+    works = _padding_change(encoder, expected) < TOLERANCE
+    fix = f"set encoder.padding_side={encoder.padding_side}" if works else "use another encoder"
+    raise UserError(
+        f"encoder {_name(encoder)}: padding on the {side} changes the hidden states of a text by "
+        f"{change:.1g} of their size: {fix}"
+    )
+
+
+def _padding_change(encoder: PretrainedEncoder, expected: Tensor) -> float:
+    both = _texts(encoder, LONG, SHORT)
+    padded = encoder(both)[1:, both.attention_mask[1]]
+    return max(_difference(short_states(encoder), expected), _difference(padded, expected))
+
+
+def _check_length(encoder: PretrainedEncoder) -> None:
+    """Run ``max_length`` tokens up to the first layer: position embeddings may be fewer."""
+
+    class Reached(Exception):  # noqa: N818
+        pass
+
+    def stop(*_: Any) -> None:
+        raise Reached
+
+    blocks = encoder.block_list()
+    handle = blocks[0].register_forward_pre_hook(stop) if blocks else None
+    length = encoder.max_length if blocks else min(encoder.max_length, WHOLE)
+    try:
+        encoder(_texts(encoder, length))
+    except Reached:
+        pass
+    except Exception as error:
+        raise UserError(
+            f"encoder.max_length={encoder.max_length}: {_name(encoder)} fails on a text of "
+            f"{length} tokens, set a lower encoder.max_length ({why_not_loaded(error)})"
+        ) from error
+    finally:
+        if handle:
+            handle.remove()
+
+
+def _texts(encoder: PretrainedEncoder, *lengths: int) -> Batch:
+    """A batch of texts whose tokens are spread over the vocabulary; the second one starts anew."""
+    rows = embedding_rows(encoder.model) or 256
+    avoided = {encoder.pad_id, *encoder.special_ids}
+    spread = [i * rows // (LONG + 1) for i in range(1, LONG + 1)]
+    ids = [token for token in spread if token not in avoided] or spread
+    rows_of_ids = [[ids[i % len(ids)] for i in range(length)] for length in lengths]
+    dataset = tokenize_texts([""] * len(lengths), lambda _: (rows_of_ids, 0))
+    return collate(dataset, torch.arange(len(lengths)), encoder.padding_side, encoder.pad_id)
+
+
+def embedding_rows(model: Any) -> int | None:
+    """Rows of a model's embedding matrix; None if it has none (characters may be hashed)."""
+    try:
+        return int(model.get_input_embeddings().num_embeddings)
+    except (AttributeError, NotImplementedError):
+        return None
+
+
+def _difference(found: Tensor, expected: Tensor) -> float:
+    """The largest mean absolute difference of a layer, relative to its states."""
+    if found.shape != expected.shape:
+        return float("inf")
+    size = expected.abs().mean(dim=(0, 1, 3))
+    return float(((found - expected).abs().mean(dim=(0, 1, 3)) / size).max())
+
+
+def _name(encoder: PretrainedEncoder) -> str:
+    return str(encoder.model.name_or_path or encoder.model.config.model_type)

@@ -1,8 +1,9 @@
 """The Hugging Face hub: whether it can be reached, and why something cannot be loaded from it."""
 
 import functools
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
-import httpx
 from huggingface_hub import constants
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
@@ -15,8 +16,10 @@ def hub_reachable() -> bool:
     """
     if not constants.HF_HUB_OFFLINE:
         try:
-            httpx.head(constants.ENDPOINT, timeout=4.0)
-        except httpx.HTTPError:
+            urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=4.0).close()
+        except HTTPError as answer:
+            answer.close()
+        except OSError:
             constants.HF_HUB_OFFLINE = True
     return not constants.HF_HUB_OFFLINE
 
@@ -26,7 +29,8 @@ def why_not_loaded(error: BaseException) -> str:
     causes = [error]
     while cause := causes[-1].__cause__ or causes[-1].__context__:
         causes.append(cause)
-    if any(isinstance(cause, GatedRepoError) for cause in causes):
+    # `datasets` replaces the error by one of its own.
+    if any(isinstance(cause, GatedRepoError) or "is a gated" in str(cause) for cause in causes):
         return (
             "access is restricted: request it on the hub, then log in with `hf auth login` or set "
             "HF_TOKEN"

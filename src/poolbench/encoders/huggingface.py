@@ -18,7 +18,7 @@ from poolbench.encoders.base import Encoder, Tuning
 from poolbench.encoders.checkpoints import content_digest, load_checkpoint
 from poolbench.encoders.classification_heads import native_head
 from poolbench.encoders.packing import FAMILIES, PACKED, Row, packed_length, varlen_available
-from poolbench.encoders.probe import agrees, probe, short_states
+from poolbench.encoders.probe import probe, same_states
 from poolbench.poolers.native import NativeHead
 
 SPECIAL_TOKENS = ("cls", "sep", "bos", "eos")
@@ -96,16 +96,16 @@ class PretrainedEncoder(Encoder):
                 f"states of width {self.hidden_dim} for each of its layers: only layers=last is "
                 "available"
             )
-        whole = copy.deepcopy(self)
+        whole = copy.copy(self)  # has the same weights
         whole.layers = layers
-        if self.blocks is None or max(layers) == self.depth:
-            return whole
         cut = copy.deepcopy(whole)
-        blocks = cut.block_list()
+        if self.blocks is None or max(layers) == self.depth:
+            return cut
         # The model ends after the highest layer in use; one layer stays, to read its input.
+        blocks = cut.block_list()
         del blocks[max(*layers, 1) :]
         cut.model.config.num_hidden_layers = len(blocks)
-        return cut if agrees(cut, short_states(whole)) else whole
+        return cut if same_states(whole, cut) else copy.deepcopy(whole)
 
     def block_list(self) -> nn.ModuleList:
         """The layers of the model; empty if the model does not keep them in one list."""

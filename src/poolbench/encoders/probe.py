@@ -6,6 +6,9 @@ be read; these must be the ``hidden_states`` of transformers, where it returns t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,10 +31,8 @@ WHOLE = 512  # tokens of the longest text that is run through a whole model
 
 def probe(encoder: PretrainedEncoder) -> None:
     """Measure ``hidden_dim``, ``readable`` and ``blocks`` of an encoder, or reject its model."""
-    training = encoder.model.training
-    encoder.model.eval()
     try:
-        with seeded(0, "probe"), torch.inference_mode():
+        with _evaluated(encoder):
             _measure(encoder)
     except UserError:
         raise
@@ -40,22 +41,23 @@ def probe(encoder: PretrainedEncoder) -> None:
             f"encoder {_name(encoder)} cannot be used, it fails on a short text: "
             f"{why_not_loaded(error)}"
         ) from error
+
+
+def same_states(whole: PretrainedEncoder, cut: PretrainedEncoder) -> bool:
+    """Whether an encoder still runs, and gives the same states, after layers were cut off."""
+    with _evaluated(whole), _evaluated(cut):
+        return _agrees(cut, _short_states(whole))
+
+
+@contextmanager
+def _evaluated(encoder: PretrainedEncoder) -> Iterator[None]:
+    training = encoder.model.training
+    encoder.model.eval()
+    try:
+        with seeded(0, "probe"), torch.inference_mode():
+            yield
     finally:
         encoder.model.train(training)
-
-
-def agrees(encoder: PretrainedEncoder, expected: Float[Tensor, "1 T R D"]) -> bool:
-    """Whether an encoder runs and gives these states for the short text."""
-    try:
-        return _difference(encoder(_texts(encoder, SHORT)), expected) < TOLERANCE
-    except Exception:  # a cut model may raise any type of exception
-        return False
-
-
-def short_states(encoder: PretrainedEncoder) -> Float[Tensor, "1 T R D"]:
-    """Hidden states of the short text, alone."""
-    states: Tensor = encoder(_texts(encoder, SHORT))
-    return states
 
 
 def _measure(encoder: PretrainedEncoder) -> None:
@@ -76,7 +78,7 @@ def _measure(encoder: PretrainedEncoder) -> None:
     for name, module in model.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == depth and len(states) > 1:
             encoder.blocks = name
-            if agrees(encoder, expected):
+            if _agrees(encoder, expected):
                 break
     else:
         encoder.blocks = None
@@ -87,10 +89,9 @@ def _measure(encoder: PretrainedEncoder) -> None:
 
 def _check_states(encoder: PretrainedEncoder, expected: Tensor) -> None:
     """Compare the short text, alone and in a padded batch, with what transformers returns."""
-    both, side = _texts(encoder, LONG, SHORT), encoder.padding_side
-    if not encoder(both)[both.attention_mask].isfinite().all():
+    if not expected.isfinite().all():
         raise UserError(f"encoder {_name(encoder)} gives hidden states that are not finite")
-    change = _padding_change(encoder, expected)
+    change, side = _padding_change(encoder, expected), encoder.padding_side
     if change < TOLERANCE:
         return
     encoder.padding_side = "left" if side == "right" else "right"
@@ -103,9 +104,22 @@ def _check_states(encoder: PretrainedEncoder, expected: Tensor) -> None:
 
 
 def _padding_change(encoder: PretrainedEncoder, expected: Tensor) -> float:
-    both = _texts(encoder, LONG, SHORT)
-    padded = encoder(both)[1:, both.attention_mask[1]]
-    return max(_difference(short_states(encoder), expected), _difference(padded, expected))
+    """Difference of the short text's states, alone and in a batch, from those expected."""
+    batch = _texts(encoder, LONG, SHORT)
+    padded = encoder(batch)[1:, batch.attention_mask[1]]
+    return max(_difference(_short_states(encoder), expected), _difference(padded, expected))
+
+
+def _short_states(encoder: PretrainedEncoder) -> Float[Tensor, "1 T R D"]:
+    states: Tensor = encoder(_texts(encoder, SHORT))
+    return states
+
+
+def _agrees(encoder: PretrainedEncoder, expected: Float[Tensor, "1 T R D"]) -> bool:
+    try:
+        return _difference(_short_states(encoder), expected) < TOLERANCE
+    except Exception:  # of any type, where the wrong modules are read
+        return False
 
 
 def _check_length(encoder: PretrainedEncoder) -> None:
@@ -156,9 +170,9 @@ def embedding_rows(model: Any) -> int | None:
 def _difference(found: Tensor, expected: Tensor) -> float:
     """The largest mean absolute difference of a layer, relative to its states."""
     if found.shape != expected.shape:
-        return float("inf")
-    size = expected.abs().mean(dim=(0, 1, 3))
-    return float(((found - expected).abs().mean(dim=(0, 1, 3)) / size).max())
+        return inf
+    change, size = ((x.abs().mean(dim=(0, 1, 3))) for x in (found - expected, expected))
+    return float((change / size).nan_to_num(inf).max())
 
 
 def _name(encoder: PretrainedEncoder) -> str:

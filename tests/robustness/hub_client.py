@@ -1,0 +1,35 @@
+"""Load encoders and datasets as the program does; run by test_hub.py in a process of its own.
+
+Arguments: JSON with a list of [name, loader, arguments]. Prints JSON: name -> result.
+"""
+
+import json
+import sys
+import time
+
+from poolbench.core.errors import UserError
+from poolbench.data.loaders import digest, hub
+from poolbench.encoders.huggingface import from_name
+
+
+def main() -> None:
+    found = {}
+    for name, loader, given in json.loads(sys.argv[1]):
+        started = time.perf_counter()
+        try:
+            if loader == "encoder":
+                encoder = from_name(max_length=16, **given)
+                result = {"digest": encoder.digest, "layers": encoder.depth}
+            else:
+                splits = hub(**given)
+                result = {"digest": digest(splits), "train": len(splits["train"])}
+        except UserError as error:
+            result = {"error": str(error)}
+        except Exception as error:
+            result = {"traceback": repr(error)}
+        found[name] = result | {"seconds": time.perf_counter() - started}
+    print("\n" + json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

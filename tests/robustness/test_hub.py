@@ -1,0 +1,148 @@
+"""The hub through its real client: right results, or one line with the fix, and no long waits."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoModel
+
+from poolbench.encoders.huggingface import from_name
+from tests.robustness.hub_server import COMMIT, Hub, Repository, serve
+from tests.robustness.model_folders import save_model
+
+pytestmark = pytest.mark.slow
+
+ROWS = [(f"film {i}", i % 2) for i in range(20)]
+Results = dict[str, dict[str, Any]]
+LOADS = [
+    ("model", "encoder", {"name": "me/model"}),
+    ("pinned", "encoder", {"name": "me/model", "revision": COMMIT}),
+    ("no revision", "encoder", {"name": "me/model", "revision": "v9"}),
+    ("sharded", "encoder", {"name": "me/sharded"}),
+    ("flaky", "encoder", {"name": "me/flaky"}),
+    ("missing", "encoder", {"name": "me/missing"}),
+    ("gated", "encoder", {"name": "me/gated"}),
+    ("no weights", "encoder", {"name": "me/empty"}),
+    ("one split", "dataset", {"path": "me/one", "validation_split": None, "test_split": None}),
+    ("configuration", "dataset", {"path": "me/several", "name": "b", "validation_split": None}),
+    ("no configuration", "dataset", {"path": "me/several"}),
+    ("no split", "dataset", {"path": "me/one"}),
+    ("missing data", "dataset", {"path": "me/missing"}),
+    ("gated data", "dataset", {"path": "me/gated"}),
+    (
+        "flaky data",
+        "dataset",
+        {"path": "me/flaky", "validation_split": None, "test_split": None},
+    ),
+]
+
+
+def load(endpoint: str, home: Path, loads: list[Any]) -> Results:
+    """Results of loading in a new process: the client reads its environment when imported."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    outcome = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("hub_client.py")), json.dumps(loads)],
+        env=kept | {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    found: Results = json.loads(outcome.stdout.splitlines()[-1])
+    return found
+
+
+def csv(rows: list[tuple[str, int]]) -> bytes:
+    return "".join(["text,label\n", *(f"{text},{label}\n" for text, label in rows)]).encode()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    shards = Path(shutil.copytree(folder, tmp_path_factory.mktemp("hub") / "sharded"))
+    AutoModel.from_pretrained(folder).save_pretrained(shards, max_shard_size="30KB")
+    (shards / "model.safetensors").unlink()
+    configurations = [
+        {"config_name": name, "data_files": [{"split": "train", "path": f"{name}/train.csv"}]}
+        for name in ("a", "b")
+    ]
+    configurations[1]["data_files"].append({"split": "test", "path": "b/test.csv"})
+    card = f"---\n{json.dumps({'configs': configurations})}\n---\n".encode()
+    one = {"train.csv": csv(ROWS)}
+    several = {"README.md": card, "b/test.csv": csv(ROWS[:8])}
+    several |= {"a/train.csv": csv(ROWS[:12]), "b/train.csv": csv(ROWS[:16])}
+    configuration = (folder / "config.json").read_bytes()
+    hub = Hub(
+        {
+            "models/me/model": Repository.of(folder),
+            "models/me/sharded": Repository.of(shards),
+            "models/me/flaky": Repository.of(folder, failures=1),
+            "models/me/gated": Repository.of(folder, gated=True),
+            "models/me/empty": Repository({"config.json": configuration}),
+            "datasets/me/one": Repository(one),
+            "datasets/me/several": Repository(several),
+            "datasets/me/gated": Repository(one, gated=True),
+            "datasets/me/flaky": Repository(one, failures=1),
+        }
+    )
+    with serve(hub) as endpoint:
+        return load(endpoint, home, LOADS)
+
+
+def test_models_are_those_of_the_local_folder(found: Results, folder: Path) -> None:
+    expected = {"digest": from_name(str(folder), max_length=16).digest, "layers": 3}
+    for name in ("model", "pinned", "sharded", "flaky"):
+        assert found[name].items() >= expected.items(), found[name]
+
+
+def test_datasets_are_loaded(found: Results) -> None:
+    assert found["one split"]["train"] == 14  # 20 rows less validation and test
+    assert found["configuration"]["train"] == 14  # 16 rows less validation
+    assert found["flaky data"]["digest"] == found["one split"]["digest"]
+
+
+@pytest.mark.parametrize(
+    ("name", "key_words"),
+    [
+        ("missing", "'me/missing'.*no such repository.*hf auth login"),
+        ("gated", "'me/gated'.*restricted.*hf auth login"),
+        ("no revision", "v9 is not a valid git identifier"),
+        ("no weights", "me/empty.*model.safetensors"),
+        ("missing data", "'me/missing'.*doesn't exist|no such repository"),
+        ("gated data", "'me/gated'.*restricted.*hf auth login"),
+        ("no configuration", "'me/several'.*'a', 'b'"),
+        ("no split", "has no split 'validation', it has: train"),
+    ],
+)
+def test_what_cannot_be_loaded_is_one_line(found: Results, name: str, key_words: str) -> None:
+    message = found[name]["error"]
+    assert re.search(key_words, message), message
+    assert "\n" not in message
+    assert found[name]["seconds"] < 10
+
+
+def test_without_network_a_downloaded_model_loads_and_others_fail_at_once(
+    found: Results, home: Path
+) -> None:
+    loads = [LOADS[0], LOADS[5], ["data", "dataset", {"path": "me/other"}]]
+    offline = load("http://127.0.0.1:9", home, loads)
+    assert offline["model"]["digest"] == found["model"]["digest"]
+    for name in ("missing", "data"):
+        assert "the hub cannot be reached" in offline[name]["error"]
+        assert offline[name]["seconds"] < 3

@@ -99,7 +99,7 @@ def test_a_local_folder_is_loaded(tmp_path: Path, texts: list[str]) -> None:
     assert torch.equal(real_states(copy, texts), real_states(original, texts))
     prefixed = from_name(str(tmp_path), max_length=32, prefix="query: ")
     assert prefixed.tokenize(["a film"])[0] == copy.tokenize(["query: a film"])[0]
-    assert copy.digest == prefixed.digest != original.digest  # other tokenizer files
+    assert copy.digest == prefixed.digest
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(UserError, match="cannot be loaded"):
         from_name(str(tmp_path))

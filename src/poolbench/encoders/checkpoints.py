@@ -4,7 +4,6 @@ import hashlib
 import importlib.util
 import json
 import warnings
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from poolbench.data.hub import hub_reachable, why_not_loaded
 from poolbench.encoders.probe import embedding_rows
 
 POINTER = b"version https://git-lfs"
-TOKENIZER_FILES = {".json", ".txt", ".model", ".codes"}
+WEIGHTS = {".safetensors", ".bin", ".h5", ".msgpack", ".onnx", ".ot"}
 
 
 def load_checkpoint(name: str, revision: str | None = None) -> tuple[PreTrainedModel, Any]:
@@ -30,28 +29,24 @@ def load_checkpoint(name: str, revision: str | None = None) -> tuple[PreTrainedM
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     local = Path(name).is_dir()
+    files = sorted(path for path in Path(name).iterdir() if path.is_file()) if local else []
     given = {"revision": revision, "local_files_only": not local and not hub_reachable()}
     try:
-        _reject_pointers(name, TOKENIZER_FILES)
+        # A pointer in the place of weights fails to load, but a vocabulary may be any text.
+        _reject_pointers([path for path in files if path.suffix not in WEIGHTS])
         if find_adapter_config_file(name, **given):
             model, tokenizer = _adapted(name, given)
         else:
             model = _model(name, given)
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **given)
-        _check_tokenizer(name, model, tokenizer)
-    except UserError:
-        raise
+        _check_tokenizer(model, tokenizer)
+    except UserError as error:
+        raise UserError(f"encoder {name}: {error}") from error
     except Exception as error:  # the libraries raise many types of exception
-        _reject_pointers(name)
-        if local:
-            raise UserError(
-                f"encoder in {name} cannot be loaded: {why_not_loaded(error)}"
-            ) from error
-        why = why_not_loaded(error) if hub_reachable() else "the hub cannot be reached"
-        raise UserError(
-            f"encoder '{name}' is not a local folder and cannot be downloaded: {why} "
-            "(copy the model's files to a folder and set encoder.name=folder)"
-        ) from error
+        _reject_pointers(files)
+        fix = "" if local else " (or copy its files to a folder and set encoder.name=folder)"
+        why = why_not_loaded(error) if local or hub_reachable() else "the hub cannot be reached"
+        raise UserError(f"encoder '{name}' cannot be loaded: {why}{fix}") from error
     return model, tokenizer
 
 
@@ -72,40 +67,33 @@ def content_digest(model: PreTrainedModel, tokenizer: Any) -> str:
 
 def _model(name: str, given: dict[str, Any]) -> PreTrainedModel:
     raw, _ = PreTrainedConfig.get_config_dict(name, **given)
-    if quantised := raw.get("quantization_config"):
-        method = quantised.get("quant_method", "unknown method")
+    _reject_code(raw, "config.json")
+    if "quantization_config" in raw:
         raise UserError(
-            f"encoder {name} is quantised ({method}, see quantization_config in its config.json): "
-            "use the checkpoint that it was made from"
+            f"its weights are quantised ({_some(raw['quantization_config'])} in config.json): use "
+            "the checkpoint that it was made from"
         )
-    if code := raw.get("auto_map"):
-        raise UserError(_remote_code(name, "config.json", code))
     # The checkpoint may be stored in half precision; the trainer decides on the precision.
     model, loading = AutoModel.from_pretrained(
         name,
         dtype=torch.float32,
         output_loading_info=True,
-        ignore_mismatched_sizes=True,  # told below, with the keys
+        ignore_mismatched_sizes=True,  # reported below, with the keys
         trust_remote_code=False,
         **given,
     )
-    if mismatched := loading["mismatched_keys"]:
-        found = [f"{key} {tuple(had)}, expected {tuple(wants)}" for key, had, wants in mismatched]
-        raise UserError(
-            f"encoder {name}: {_some(found)}: config.json and weights are of different models; "
-            "copy both again from one source"
-        )
-    missing = set(loading["missing_keys"])
-    tensors = model.state_dict(keep_vars=True)
+    tensors, missing = model.state_dict(keep_vars=True), loading["missing_keys"]
     encoder: PreTrainedModel = model.get_encoder() if model.config.is_encoder_decoder else model
     if any(key.startswith("pooler.") for key in missing):
         encoder.pooler = None  # random weights, and not needed
     used = {id(tensor) for tensor in encoder.state_dict(keep_vars=True).values()}
-    if lacking := sorted(key for key in missing if id(tensors.get(key)) in used):
+    faults = [f"{key} is missing" for key in sorted(missing) if id(tensors.get(key)) in used]
+    for key, found, expected in sorted(loading["mismatched_keys"]):
+        faults.append(f"{key} is {tuple(found)}, expected {tuple(expected)}")
+    if faults:
         raise UserError(
-            f"encoder {name}: the checkpoint lacks {_some(lacking)}: its weights are incomplete or "
-            f"of another model than its config.json ({model.config.model_type}) says; copy both "
-            "again from one source"
+            f"config.json ({model.config.model_type}) and weights do not belong together: "
+            f"{_some(faults)}; copy all files of the model again"
         )
     return encoder
 
@@ -114,73 +102,57 @@ def _adapted(name: str, given: dict[str, Any]) -> tuple[PreTrainedModel, Any]:
     """The base model of a PEFT adapter with the adapter merged into it, and their tokenizer."""
     if importlib.util.find_spec("peft") is None:
         raise UserError(
-            f"encoder {name} is an adapter (adapter_config.json): pip install peft, or save the "
-            "merged model with merge_and_unload().save_pretrained(folder)"
+            "it is an adapter (adapter_config.json): pip install peft, or save the merged model "
+            "with merge_and_unload().save_pretrained(folder)"
         )
     import peft
 
     optional = {**given, "_raise_exceptions_for_missing_entries": False}
     if cached_file(name, "config.json", **optional):
-        raise UserError(
-            f"encoder {name} has weights of its own and an adapter (adapter_config.json): remove "
-            "one of them"
-        )
+        raise UserError("it has both config.json and adapter_config.json: remove one of them")
     adapter = peft.PeftConfig.from_pretrained(name, **given)
     model, tokenizer = load_checkpoint(adapter.base_model_name_or_path, adapter.revision)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Found missing adapter keys")
-        model = peft.PeftModel.from_pretrained(model, name, **given).merge_and_unload(
-            safe_merge=True
-        )
-    if cached_file(
-        name, "tokenizer_config.json", _raise_exceptions_for_missing_entries=False, **given
-    ):
+        adapted = peft.PeftModel.from_pretrained(model, name, **given)
+    if cached_file(name, "tokenizer_config.json", **optional):
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **given)
-    return model, tokenizer
+    return adapted.merge_and_unload(safe_merge=True), tokenizer
 
 
-def _check_tokenizer(name: str, model: PreTrainedModel, tokenizer: Any) -> None:
-    if code := tokenizer.init_kwargs.get("auto_map"):
-        raise UserError(_remote_code(name, "tokenizer_config.json", code))
-    vocabulary = tokenizer.get_vocab()
+def _check_tokenizer(model: PreTrainedModel, tokenizer: Any) -> None:
+    _reject_code(tokenizer.init_kwargs, "tokenizer_config.json")
+    vocabulary, rows = tokenizer.get_vocab(), embedding_rows(model)
     if vocabulary.keys() <= {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}:
         raise UserError(
-            f"encoder {name}: its tokenizer knows no word; copy the tokenizer's files "
-            "(tokenizer.json, or vocab.txt and the like) to the folder"
+            "its tokenizer knows no word: copy the tokenizer's files (tokenizer.json, or vocab.txt "
+            "and the like) to the folder"
         )
-    rows, highest = embedding_rows(model), max(vocabulary.values())
-    if rows is not None and highest >= rows:
-        token = max(vocabulary, key=vocabulary.__getitem__)
+    token = max(vocabulary, key=vocabulary.__getitem__)
+    if rows is not None and vocabulary[token] >= rows:
         raise UserError(
-            f"encoder {name}: the tokenizer gives '{token}' the id {highest} but the model has "
-            f"{rows} embeddings: use the tokenizer of this model, or save the model again after "
-            f"model.resize_token_embeddings({highest + 1})"
+            f"the tokenizer gives '{token}' the id {vocabulary[token]} but the model has {rows} "
+            "embeddings: use the tokenizer of this model, or save the model again after "
+            f"model.resize_token_embeddings({vocabulary[token] + 1})"
         )
 
 
-def _reject_pointers(name: str, suffixes: Collection[str] = ()) -> None:
-    """Reject Git-LFS pointers, with these suffixes only if there are any."""
-    if not Path(name).is_dir():
-        return
-    for path in sorted(Path(name).iterdir()):
-        if path.is_file() and (not suffixes or path.suffix in suffixes):
-            with path.open("rb") as file:
-                if file.read(len(POINTER)) == POINTER:
-                    raise UserError(
-                        f"{path} is a Git-LFS pointer and not the file itself: run `git lfs pull` "
-                        "in its folder"
-                    )
+def _reject_code(settings: dict[str, Any], file: str) -> None:
+    if "auto_map" in settings:
+        raise UserError(
+            f"it has code of its own (auto_map in {file}), which is never run: use another "
+            "encoder, or a copy without auto_map if its weights fit the class of transformers"
+        )
 
 
-def _remote_code(name: str, file: str, code: Any) -> str:
-    return (
-        f"encoder {name} has code of its own (auto_map in {file}: {_some([str(code)])}), which is "
-        "never run: use another encoder, or a copy without auto_map if its weights fit the class "
-        "of transformers"
-    )
+def _reject_pointers(files: list[Path]) -> None:
+    for path in files:
+        with path.open("rb") as file:
+            if file.read(len(POINTER)) == POINTER:
+                raise UserError(f"{path} is a Git-LFS pointer: run `git lfs pull` in its folder")
 
 
-def _some(keys: list[str]) -> str:
+def _some(names: Any) -> str:
     """The first three of several names."""
-    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-    return ", ".join(keys[:3]) + more
+    shown = ", ".join(map(str, [*names][:3]))
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown

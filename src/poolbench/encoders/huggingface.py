@@ -54,7 +54,7 @@ class PretrainedEncoder(Encoder):
         )
         self.pooling_layer = [getattr(model, "pooler", None)]  # in a list: not a submodule
         if hasattr(model, "pooler"):
-            model.pooler = _NoPooling()
+            model.pooler = nn.Identity()  # some models call it in any case
         self.model, self.tokenizer, self.prefix = model, tokenizer, prefix
         self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
         self.readable: tuple[int, ...] = (self.depth,)
@@ -169,13 +169,6 @@ class PretrainedEncoder(Encoder):
                 f"the tokenizer of {self.model.name_or_path} knows {known} of {len(sample)} tokens "
                 "of the texts: are its files complete, and was it made for this language?"
             )
-
-
-class _NoPooling(nn.Module):
-    """Takes the place of a pooling layer, which some models call in any case."""
-
-    def forward(self, hidden: Tensor, *unused: Any) -> Tensor:
-        return hidden
 
 
 def from_wheel(

@@ -7,7 +7,7 @@ be read; these must be the ``hidden_states`` of transformers, where it returns t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -31,16 +31,15 @@ WHOLE = 512  # tokens of the longest text that is run through a whole model
 
 def probe(encoder: PretrainedEncoder) -> None:
     """Measure ``hidden_dim``, ``readable`` and ``blocks`` of an encoder, or reject its model."""
+    name = encoder.model.name_or_path or encoder.model.config.model_type
     try:
         with _evaluated(encoder):
             _measure(encoder)
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(f"encoder {name}: {error}") from error
     except Exception as error:  # a model may raise any type of exception
-        raise UserError(
-            f"encoder {_name(encoder)} cannot be used, it fails on a short text: "
-            f"{why_not_loaded(error)}"
-        ) from error
+        why = why_not_loaded(error)
+        raise UserError(f"encoder {name} fails on a short text, use another one: {why}") from error
 
 
 def same_states(whole: PretrainedEncoder, cut: PretrainedEncoder) -> bool:
@@ -62,10 +61,8 @@ def _evaluated(encoder: PretrainedEncoder) -> Iterator[None]:
 
 def _measure(encoder: PretrainedEncoder) -> None:
     model, depth = encoder.model, encoder.depth
-    short = _texts(encoder, SHORT)
-    inputs: dict[str, Any] = {"input_ids": short.input_ids}
-    inputs["attention_mask"] = short.attention_mask.long()
-    output = model(**inputs, output_hidden_states=True)
+    ids = _texts(encoder, SHORT).input_ids
+    output = model(ids, attention_mask=torch.ones_like(ids), output_hidden_states=True)
     last = output.last_hidden_state
     states = [*(getattr(output, "hidden_states", None) or ())[:depth], last]
     if len(states) == depth + 1 and all(state.shape == last.shape for state in states):
@@ -90,7 +87,7 @@ def _measure(encoder: PretrainedEncoder) -> None:
 def _check_states(encoder: PretrainedEncoder, expected: Tensor) -> None:
     """Compare the short text, alone and in a padded batch, with what transformers returns."""
     if not expected.isfinite().all():
-        raise UserError(f"encoder {_name(encoder)} gives hidden states that are not finite")
+        raise UserError("its hidden states are not finite numbers, copy its weights again")
     change, side = _padding_change(encoder, expected), encoder.padding_side
     if change < TOLERANCE:
         return
@@ -98,8 +95,8 @@ def _check_states(encoder: PretrainedEncoder, expected: Tensor) -> None:
     works = _padding_change(encoder, expected) < TOLERANCE
     fix = f"set encoder.padding_side={encoder.padding_side}" if works else "use another encoder"
     raise UserError(
-        f"encoder {_name(encoder)}: padding on the {side} changes the hidden states of a text by "
-        f"{change:.1g} of their size: {fix}"
+        f"padding on the {side} changes the hidden states of a text by {change:.1g} of their size: "
+        f"{fix}"
     )
 
 
@@ -125,26 +122,22 @@ def _agrees(encoder: PretrainedEncoder, expected: Float[Tensor, "1 T R D"]) -> b
 def _check_length(encoder: PretrainedEncoder) -> None:
     """Run ``max_length`` tokens up to the first layer: position embeddings may be fewer."""
 
-    class Reached(Exception):  # noqa: N818
-        pass
-
     def stop(*_: Any) -> None:
-        raise Reached
+        raise InterruptedError
 
     blocks = encoder.block_list()
-    handle = blocks[0].register_forward_pre_hook(stop) if blocks else None
+    handles = [block.register_forward_pre_hook(stop) for block in blocks[:1]]
     length = encoder.max_length if blocks else min(encoder.max_length, WHOLE)
     try:
-        encoder(_texts(encoder, length))
-    except Reached:
-        pass
+        with suppress(InterruptedError):
+            encoder(_texts(encoder, length))
     except Exception as error:
         raise UserError(
-            f"encoder.max_length={encoder.max_length}: {_name(encoder)} fails on a text of "
-            f"{length} tokens, set a lower encoder.max_length ({why_not_loaded(error)})"
+            f"encoder.max_length={encoder.max_length}: it fails on a text of {length} tokens, set "
+            f"a lower encoder.max_length ({why_not_loaded(error)})"
         ) from error
     finally:
-        if handle:
+        for handle in handles:
             handle.remove()
 
 
@@ -173,7 +166,3 @@ def _difference(found: Tensor, expected: Tensor) -> float:
         return inf
     change, size = ((x.abs().mean(dim=(0, 1, 3))) for x in (found - expected, expected))
     return float((change / size).nan_to_num(inf).max())
-
-
-def _name(encoder: PretrainedEncoder) -> str:
-    return str(encoder.model.name_or_path or encoder.model.config.model_type)

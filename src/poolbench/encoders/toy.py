@@ -43,7 +43,6 @@ class EmbeddingEncoder(Encoder):
         tuning: Tuning = "frozen",
         max_length: PositiveInt = 128,
         padding_side: PaddingSide = "right",
-        caveat: str | None = None,
     ) -> None:
         rows = torch.randn(vocab_size, hidden_dim, generator=stream_generator(init_seed, "encoder"))
         super().__init__(
@@ -55,7 +54,7 @@ class EmbeddingEncoder(Encoder):
             padding_side=padding_side,
             pad_id=PAD,
             digest=hashlib.sha256(rows.numpy().tobytes()).hexdigest(),
-            caveat=caveat,
+            caveat="The encoder knows words without their context: a control, not a model.",
         )
         self.table = nn.Embedding.from_pretrained(rows, freeze=tuning != "full")
         self.register_buffer("strengths", torch.tensor([*STRENGTHS.values()]), persistent=False)

@@ -126,9 +126,8 @@ def hub(
     except Exception as error:  # the library raises many types of exception
         offline = datasets.config.HF_HUB_OFFLINE
         why = "the hub cannot be reached" if offline else why_not_loaded(error)
-        raise UserError(
-            f"dataset '{path}' cannot be loaded: {why} (use dataset=files with a local copy)"
-        ) from error
+        fix = "set dataset.name" if "Config name" in why else "use dataset=files with a local copy"
+        raise UserError(f"dataset '{path}' cannot be loaded: {why} ({fix})") from error
     named = zip(SPLITS, (train_split, validation_split, test_split), strict=True)
     used = {split: source for split, source in named if source}
     for source in used.values():

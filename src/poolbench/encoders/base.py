@@ -79,6 +79,9 @@ class Encoder(nn.Module, ABC):
         """Token ids that are not pooled: the special ones with "content", none with "all"."""
         return self.special_ids if pooled_tokens == "content" else ()
 
+    def check_layers(self, layers: tuple[int, ...]) -> None:
+        """Raise a UserError if the hidden states of one of these layers cannot be read."""
+
     def with_layers(self, layers: tuple[int, ...]) -> "Encoder":
         """A copy with its own weights that returns the hidden states of other layers."""
         other = copy.deepcopy(self)

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ def load_checkpoint(name: str, revision: str | None = None) -> tuple[PreTrainedM
     Weights that the checkpoint lacks, quantised weights, code in the checkpoint and a tokenizer
     that does not match the model are errors. A PEFT adapter is merged into its base.
     """
+    # transformers would ask a bot to open a pull request for a repository without safetensors.
+    os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     local = Path(name).is_dir()
@@ -44,9 +47,13 @@ def load_checkpoint(name: str, revision: str | None = None) -> tuple[PreTrainedM
         raise UserError(f"encoder {name}: {error}") from error
     except Exception as error:  # the libraries raise many types of exception
         _reject_pointers(files)
-        fix = "" if local else " (or copy its files to a folder and set encoder.name=folder)"
-        why = why_not_loaded(error) if local or hub_reachable() else "the hub cannot be reached"
-        raise UserError(f"encoder '{name}' cannot be loaded: {why}{fix}") from error
+        if local:
+            raise UserError(f"encoder {name} cannot be loaded: {why_not_loaded(error)}") from error
+        why = why_not_loaded(error) if hub_reachable() else "the hub cannot be reached"
+        raise UserError(
+            f"encoder '{name}' is not a local folder and cannot be downloaded: {why} (or copy the "
+            "model's files to a folder and set encoder.name=folder)"
+        ) from error
     return model, tokenizer
 
 

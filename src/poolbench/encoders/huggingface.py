@@ -89,13 +89,16 @@ class PretrainedEncoder(Encoder):
                 inputs["position_ids"] = positions + _first_position(self.model)
             return self._states(inputs)
 
-    def with_layers(self, layers: tuple[int, ...]) -> "PretrainedEncoder":
+    def check_layers(self, layers: tuple[int, ...]) -> None:
         if unreadable := set(layers) - set(self.readable):
             raise UserError(
                 f"layer {min(unreadable)}: {self.model.config.model_type} does not return hidden "
                 f"states of width {self.hidden_dim} for each of its layers: only layers=last is "
                 "available"
             )
+
+    def with_layers(self, layers: tuple[int, ...]) -> "PretrainedEncoder":
+        self.check_layers(layers)
         whole = copy.copy(self)  # has the same weights
         whole.layers = layers
         cut = copy.deepcopy(whole)

@@ -157,6 +157,7 @@ def build_parts(
         raise UserError(
             f"pooler.layers={needed} but the encoder has {encoder.depth} layers and its embeddings"
         )
+    encoder.check_layers(required_layers(layers, pooler, encoder))
     with seeded(config.seed, "head"):
         head: Head = build(config.head, pooler.output_dim, outputs)
     return layers, pooler, head

@@ -18,6 +18,11 @@ FAMILIES = {
     "bert": {},
     "albert": {"embedding_size": 16},  # one layer, many times
     "llama": {"num_key_value_heads": 2},  # the last states are normalised once more
+    "bart": {  # always counts positions from the left
+        **dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), 4),
+        **dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim"), 64),
+        **dict.fromkeys(("encoder_layers", "decoder_layers"), 3),
+    },
     "longformer": {"pad_token_id": 1, "attention_window": [8] * 3},  # pads to its window
     "opt": {"word_embed_proj_dim": 16, "ffn_dim": 64, "pad_token_id": 1},  # last states: D=16
     "squeezebert": {"embedding_size": 32},  # calls its pooling layer in any case
@@ -25,6 +30,7 @@ FAMILIES = {
     "xlm": {"n_langs": 1, "use_lang_emb": False, "pad_index": 0},  # several lists of modules
     "xlnet": {"d_inner": 64, "d_head": 8},  # no limit of positions, states are (T, B, D)
     "fnet": {},  # mixes padding into its states
+    "mpt": {"max_seq_len": 32, "expansion_ratio": 2},  # its layers have the positions
     "nystromformer": {"num_landmarks": 4, "segment_means_seq_len": 16},  # one length only
 }
 

@@ -210,5 +210,8 @@ def _load(name: str, revision: str | None, **knobs: Any) -> PretrainedEncoder:
 
 def _first_position(model: PreTrainedModel) -> int:
     """RoBERTa and MPNet count positions from their padding id + 1."""
-    padding = getattr(getattr(model, "embeddings", None), "padding_idx", None)
+    embeddings = getattr(model, "embeddings", None)
+    if isinstance(embeddings, nn.Embedding):  # of tokens alone
+        return 0
+    padding = getattr(embeddings, "padding_idx", None)
     return 0 if padding is None else padding + 1

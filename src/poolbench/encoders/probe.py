@@ -120,13 +120,13 @@ def _agrees(encoder: PretrainedEncoder, expected: Float[Tensor, "1 T R D"]) -> b
 
 
 def _check_length(encoder: PretrainedEncoder) -> None:
-    """Run ``max_length`` tokens up to the first layer: position embeddings may be fewer."""
+    """Run ``max_length`` tokens through one layer: positions may be fewer."""
 
     def stop(*_: Any) -> None:
         raise InterruptedError
 
     blocks = encoder.block_list()
-    handles = [block.register_forward_pre_hook(stop) for block in blocks[:1]]
+    handles = [block.register_forward_hook(stop) for block in blocks[:1]]
     length = encoder.max_length if blocks else min(encoder.max_length, WHOLE)
     try:
         with suppress(InterruptedError):

@@ -1,5 +1,6 @@
 """A study becomes a report: its files, its choices, and what cannot be reported."""
 
+import os
 import subprocess
 import sys
 from io import StringIO
@@ -10,10 +11,10 @@ import pandas as pd
 import pytest
 
 from poolbench.core.errors import UserError
-from poolbench.report.build import figures_of, findings_of, write_report
-from poolbench.report.narrative import caveats, missing
-from poolbench.runs.record import PREDICTIONS, RECORD
-from poolbench.stats.verdict import Word
+from poolbench.report.build import findings_of, write_report
+from poolbench.report.narrative import caveats
+from poolbench.report.tables import verdict_table
+from poolbench.runs.record import RECORD
 from scripts import leaderboard, report
 from tests.report.studies import (
     CLEAR,
@@ -31,9 +32,9 @@ from tests.report.studies import (
 def test_a_study_becomes_four_files_with_one_answer(tmp_path: Path, capsys) -> None:
     study = write_study(tmp_path / "clear", CLEAR)
     assert report.main([str(study)]) == 0
-    assert capsys.readouterr().out.startswith("Use attention on reviews × tiny.")
-    assert "Use attention on reviews × tiny." in Tags((study / "report.html").read_text()).text
-    assert (study / "report.md").read_text().startswith("**Use attention on reviews × tiny.**")
+    assert capsys.readouterr().out.startswith("Not decided on reviews × tiny: conv")
+    assert "Not decided on reviews × tiny" in Tags((study / "report.html").read_text()).text
+    assert (study / "report.md").read_text().startswith("**Not decided on reviews × tiny: ")
     comparison = pd.read_csv(study / "comparison.csv")
     with_reference = comparison[comparison.compared_with == "reference"].set_index("first")
     assert with_reference.word.to_dict() == {"attention": "better", "conv": "better"}
@@ -55,13 +56,38 @@ def test_markdown_tables_have_equal_columns_in_every_row(tmp_path: Path) -> None
     lines = (study / "report.md").read_text().replace("\\|", "").splitlines()
     table = "\n".join(line for line in lines if line.startswith("|"))
     frame = pd.read_csv(StringIO(table), sep="|")
-    assert len(frame) == 4
+    assert len(frame) == 6  # a rule, three poolers and two baselines
     assert not frame.isna().all(axis=1).any()
+
+
+def test_a_clear_winner_is_to_be_used_and_the_dates_are_shown(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "won", {"cls": 0.6, "attention": 0.95, "conv": 0.7})
+    findings = findings_of(study)
+    assert headline(findings) == "Decided on reviews × tiny: use attention."
+    assert "Every other pooler is worse by" in reason(findings)
+    assert "Cannot be ruled out as best: attention." in reason(findings)
+    for path in study.rglob(RECORD):
+        os.utime(path, (0, 86_400 * int("seed=4" in path.parent.name)))
+    assert "1970-01-01 to 1970-01-02" in Tags(write_report(findings)[0].read_text()).text
+
+
+def test_nothing_is_recommended_where_nothing_beats_the_majority_class(tmp_path: Path) -> None:
+    findings = findings_of(write_study(tmp_path / "chance", {"cls": 0.55, "mean": 0.5}))
+    assert "no pooler is shown to be better than the majority class" in headline(findings)
+    rows = verdict_table(findings.tasks[0], findings).frame.set_index("pooler")["accuracy (%)"]
+    assert rows["majority class"] == pytest.approx(55.25)
+    assert rows["chance"] == 50
+
+
+def test_the_answer_has_the_caveat_of_the_encoder(tmp_path: Path) -> None:
+    config = {"encoder": {"caveat": "It was trained with mean pooling."}}
+    findings = findings_of(write_study(tmp_path / "noted", CLEAR, spec={"config": config}))
+    assert reason(findings).endswith("Note: It was trained with mean pooling.")
 
 
 def test_indistinguishable_poolers_are_not_ranked(tmp_path: Path) -> None:
     findings = findings_of(write_study(tmp_path / "same", {"cls": 0.8, "mean": 0.8, "max": 0.8}))
-    assert "no pooler is shown to beat another" in reason(findings)
+    assert "No pooler can be ruled out as best" in reason(findings)
 
 
 def test_declared_choices_count_and_options_replace_them(tmp_path: Path) -> None:
@@ -91,7 +117,7 @@ def test_several_datasets_have_an_answer_each_and_one_overall(tmp_path: Path) ->
     assert {(a.first, a.counts["wins"]) for a in findings.across} == {("attention", 2), ("conv", 2)}
     text = Tags(write_report(findings)[0].read_text()).text
     assert "Over all datasets and encoders" in text
-    assert text.count("Use attention on") == 2
+    assert text.count("conv may cost up to") == 2
 
 
 def test_a_dataset_without_the_reference_is_reported(tmp_path: Path) -> None:
@@ -99,7 +125,7 @@ def test_a_dataset_without_the_reference_is_reported(tmp_path: Path) -> None:
     write_study(study, {"conv": 0.9, "attention": 0.6}, spec={"dataset": "news"})
     news, _ = findings_of(study).tasks
     assert {c.why for c in news.against} == {"missing: cls has no run"}
-    assert news.top == ["conv"]
+    assert news.best.group == ("conv",)
     write_report(findings_of(study))
 
 
@@ -169,124 +195,6 @@ def test_a_lead_that_is_shown_as_zero_is_not_mentioned(tmp_path: Path, lead, men
         predictions[changed] = 1 - predictions[changed]
         write_run(tmp_path, "conv", seed, examples=3000, predictions=predictions)
     assert ("conv has the highest mean" in reason(findings_of(tmp_path))) == mentioned
-
-
-# Unfinished studies
-
-
-def test_an_unfinished_study_lists_what_is_missing(tmp_path: Path) -> None:
-    study = tmp_path / "unfinished"
-    specs = [spec_of(study, pooler, seed) for pooler in CLEAR for seed in range(5)]
-    declare(study, specs)
-    for spec in specs:
-        if (spec.pooler, spec.seed) not in {("conv", 3), ("conv", 4)}:
-            write_run(study, spec.pooler, spec.seed, CLEAR[spec.pooler])
-    findings = findings_of(study)
-    assert missing(findings) == ["missing: conv on reviews × tiny, seeds 3, 4"]
-    words = {c.first: c.word for c in findings.tasks[0].against}
-    assert words == {"attention": Word.BETTER, "conv": Word.NONE}
-    assert headline(findings) == "Use attention on reviews × tiny."
-    assert "No verdict on conv" in reason(findings)
-    write_report(findings)
-    for name in ("report.html", "report.md"):
-        assert "13 of 15 runs have a result" in (study / name).read_text()
-    runs = pd.read_csv(study / "runs.csv")
-    assert list(runs[runs.status == "missing"].command) == [
-        "python train.py pooler=conv seed=3",
-        "python train.py pooler=conv seed=4",
-    ]
-
-
-def test_a_study_without_any_result_has_a_report(tmp_path: Path) -> None:
-    study = tmp_path / "planned"
-    declare(study, [spec_of(study, pooler, 0) for pooler in ("cls", "mean")])
-    findings = findings_of(study)
-    assert "No recommendation" in headline(findings)
-    assert "No run has finished." in reason(findings)
-    write_report(findings)
-
-
-@pytest.mark.parametrize("status", ["failed", "diverged"])
-def test_a_failed_run_is_counted_and_leaves_no_verdict(tmp_path: Path, status: str) -> None:
-    study = write_study(tmp_path / "bad", CLEAR)
-    write_run(study, "conv", 4, status=status)
-    findings = findings_of(study)
-    (line,) = missing(findings)
-    assert line == f"{status}: conv on reviews × tiny, seed 4: ValueError: on purpose"
-    words = {c.first: c.word for c in findings.tasks[0].against}
-    assert words == {"attention": Word.BETTER, "conv": Word.NONE}
-    assert line in Tags(write_report(findings)[0].read_text()).text
-
-
-@pytest.mark.parametrize("file", [RECORD, PREDICTIONS])
-def test_a_damaged_run_is_named_and_not_read(tmp_path: Path, file: str) -> None:
-    study = write_study(tmp_path / "damaged", CLEAR)
-    place = study / "reviews/tiny/conv/seed=2-d0" / file
-    content = bytearray(place.read_bytes())
-    content[len(content) // 2] ^= 1
-    place.write_bytes(content)
-    findings = findings_of(study)
-    (line,) = missing(findings)
-    assert line.startswith("damaged: conv on reviews × tiny, seed 2: reviews/tiny/conv")
-    assert {c.first: c.word for c in findings.tasks[0].against}["conv"] is Word.NONE
-    write_report(findings)
-
-
-def test_a_record_of_another_schema_or_one_test_example_is_damaged(tmp_path: Path) -> None:
-    study = write_study(tmp_path / "strange", CLEAR)
-    (write_run(study, "conv", 7).folder / RECORD).write_text('{"status": "ok"}')
-    write_run(study, "attention", 8, examples=1)
-    findings = findings_of(study)
-    assert [r.status for r in findings.study.runs].count("damaged") == 2
-    assert any("fewer than 2 test examples" in line for line in missing(findings))
-    write_report(findings)
-
-
-@pytest.mark.parametrize(("seeds", "why"), [(1, "single seed"), (3, "3 of the 5 seeds")])
-def test_few_seeds_give_a_description_and_no_recommendation(
-    tmp_path: Path, seeds: int, why: str
-) -> None:
-    findings = findings_of(write_study(tmp_path / "few", CLEAR, range(seeds)))
-    assert "No recommendation" in headline(findings)
-    assert why in headline(findings)
-    assert "descriptive, not tested" in reason(findings)
-    write_report(findings)
-
-
-def test_a_single_pooler_has_a_report_without_comparisons(tmp_path: Path) -> None:
-    study = write_study(tmp_path / "alone", {"mean": 0.8})
-    findings = findings_of(study)
-    assert headline(findings).startswith("Nothing to compare")
-    write_report(findings)
-    assert (study / "comparison.csv").read_text().strip() == ""
-
-
-def test_an_undeclared_number_of_seeds_is_exploratory(tmp_path: Path) -> None:
-    findings = findings_of(write_study(tmp_path / "seven", CLEAR, range(7)))
-    assert headline(findings).startswith("Exploratory: ")
-    assert any("7 seeds, not one of the planned looks" in line for line in caveats(findings))
-
-
-def test_an_undeclared_run_is_pointed_out(tmp_path: Path) -> None:
-    study = write_study(tmp_path / "more", CLEAR)
-    declare(study, [spec_of(study, pooler, s) for pooler in ("cls", "conv") for s in range(5)])
-    assert any("Undeclared runs: 5" in line for line in caveats(findings_of(study)))
-
-
-def test_variants_without_a_selection_have_no_verdict_and_no_mean(tmp_path: Path) -> None:
-    study = tmp_path / "variants"
-    for digest, lr in (("d0", 0.1), ("d1", 0.2)):
-        spec = {"digest": digest, "config": {"optimizer": {"lr": lr}}}
-        write_study(study, CLEAR, spec=spec)
-    findings = findings_of(study)
-    (task,) = findings.tasks
-    assert {c.word for c in task.against} == {Word.NONE}
-    assert "--select optimizer.lr" in caveats(findings)[0]
-    # Which variant would be the score of a seed? None is shown, drawn or averaged.
-    assert {s.mean for s in task.standings} == {None}
-    assert "a seed has several runs" in reason(findings)
-    assert not any(figures_of(findings)[task.name].values())
-    write_report(findings)
 
 
 # Texts

@@ -12,10 +12,10 @@ from poolbench.runs.protocol import Protocol
 from poolbench.runs.record import RunRecord, read_record, write_record
 from poolbench.stats.compare import (
     ScoredRun,
+    comparable,
     compare_all_pairs,
     compare_with_reference,
     pairing_errors,
-    top_group,
 )
 from poolbench.stats.paired_test import holm
 from poolbench.stats.verdict import Comparison, Word
@@ -55,7 +55,6 @@ def test_identical_predictions_tie(metric: str) -> None:
     c = verdicts(runs, Protocol(looks=[5], metric=metric))["mean"]
     assert c.word is Word.TIED
     assert (c.delta, c.interval, c.p) == (0, (0, 0), 1)
-    assert top_group(compare_all_pairs(runs, ONE_LOOK)) == ("cls", "mean")
 
 
 def test_a_small_but_certain_gain_is_better_but_negligible() -> None:
@@ -193,14 +192,12 @@ def test_each_planned_look_costs_a_part_of_alpha_and_others_are_exploratory() ->
     assert unplanned.exploratory
 
 
-def test_the_top_group_is_beaten_by_none_and_leaves_out_poolers_without_verdict() -> None:
-    runs = planted_runs({"best": 0.9, "equal": 0.9, "cls": 0.6, "broken": 0.9}, examples=2000)
-    runs = [replace(r, test_ids="others") if r.pooler == "broken" else r for r in runs]
-    pairs = compare_all_pairs(runs, ONE_LOOK)
-    assert top_group(pairs) == ("best", "equal")
-    assert top_group([]) == ()
-    with pytest.raises(ValueError, match="one dataset and encoder"):
-        top_group([*pairs, replace(pairs[0], dataset="another")])
+def test_poolers_without_verdicts_on_the_others_are_left_out() -> None:
+    runs = planted_runs(dict.fromkeys(("best", "cls", "equal", "broken", "lost"), 0.8))
+    runs = [replace(r, test_ids="others") if r.pooler in ("broken", "lost") else r for r in runs]
+    assert comparable(compare_all_pairs(runs, ONE_LOOK)) == ["best", "cls", "equal"]
+    assert comparable(compare_all_pairs(runs[:10], Protocol(looks=[7]))) == ["best", "cls"]
+    assert comparable([]) == []
 
 
 UNPAIRED = {

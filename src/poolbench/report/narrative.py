@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from math import ceil
 from typing import NamedTuple
 
 from poolbench.report.rendering import render
 from poolbench.report.summary import Findings, Standing, Task, control, without_controls
-from poolbench.report.tables import DIGITS, runs_frame
+from poolbench.report.tables import DIGITS, date_of, runs_frame
 from poolbench.runs.record import RunRecord
 from poolbench.runs.study import varying_settings
 from poolbench.stats.verdict import (
@@ -29,16 +30,16 @@ VISIBLE = 0.05  # points: a smaller difference is shown as 0.0
 
 
 class Answer(NamedTuple):
-    """``headline`` says what to use, ``reason`` why and at what cost; plain text."""
+    """``headline`` says what to use or what a choice may lose, ``reason`` why; plain text."""
 
     headline: str
     reason: str
 
 
 def answer(task: Task, metric: str) -> Answer:
-    """The recommended pooler on this dataset and encoder, the top group, and the cost."""
+    """The pooler to use on this dataset and encoder, or the bound on what it may lose."""
     pairs = without_controls(task.pairs)
-    best = task.cheapest
+    best = task.best
     if not task.candidates:
         headline = f"Nothing to recommend on {task.name}: every pooler is a control."
         return Answer(headline, _highest(task, metric))
@@ -47,26 +48,51 @@ def answer(task: Task, metric: str) -> Answer:
         only = f"{task.candidates[0].pooler} is the only pooler{other}"
         return Answer(f"Nothing to compare on {task.name}: {only}.", _highest(task, metric))
     if best is None:
-        whys = list(dict.fromkeys(c.why for c in pairs if c.why)) or ["no costs were recorded"]
+        whys = list(dict.fromkeys(c.why for c in pairs if c.why))
         more = f" (and {plural(len(whys) - 1, 'other reason')})" if len(whys) > 1 else ""
         headline = f"No recommendation for {task.name} yet: {whys[0]}{more}."
         return Answer(headline, _highest(task, metric))
-    judged = [c for c in pairs if c.word is not Word.NONE]
-    names = {name for c in judged for name in (c.first, c.second)}
-    unjudged = [s.pooler for s in task.candidates if s.pooler not in names]
-    after = f"After {plural(len(judged[0].seeds), 'paired seed')}"
-    cheapest = f"the cheapest in {'pooler time' if task.cost == 'pooler_ms' else 'parameters'}"
-    if len(names) == len(task.top):
-        reason = f"{after} no pooler is shown to beat another; {best.pooler} is {cheapest}."
-    elif len(task.top) == 1:
-        reason = f"{after} it beats every other pooler{' that has a verdict' * bool(unjudged)}."
+    opening = "Decided" if best.decided else "Not decided"
+    opening = f"So far, {opening.lower()}" if task.missing else opening
+    chosen = task.cheapest[0]
+    c = task.pair(best.rival[chosen.pooler], chosen.pooler)
+    opening += f"{' (exploratory)' * c.exploratory} on {task.name}: "
+    if not best.useful:
+        shown = "no pooler is shown to be better than the majority class and than chance"
+        return Answer(f"{opening}{shown}.", f"{_highest(task, metric)} {_caveat(task)}".strip())
+    bound = ceil(round(10 * best.loss[chosen.pooler], 6)) / 10
+    loss = f"{abs(bound):.1f} points of {METRIC_NAMES[metric]}"
+    size = f"{plural(len(c.seeds), 'paired seed')}, {plural(c.examples, 'example')}"
+    family = plural(best.family, "comparison")
+    evidence = f"({format_percent(1 - best.level)} confidence over {family}; {size})"
+    if best.decided:
+        headline = f"{opening}use {chosen.pooler}."
+        if task.missing:
+            missing = f"{plural(task.missing, 'declared run')} missing"
+            headline = f"So far, the runs on {task.name} favour {chosen.pooler}; {missing}."
+        other = "No other pooler is better" if bound > 0 else "Every other pooler is worse"
+        reason = f"{other} by {loss} or more {evidence}."
     else:
-        group = ", ".join(task.top)
-        reason = f"{after} no pooler beats it; of the top group ({group}) it is {cheapest}."
-    reason += f" Cost: {_cost(best)}{_gain(task, best)}.{_ahead(task, best)}"
-    reason += f" No verdict on {', '.join(unjudged)}." if unjudged else ""
-    exploratory = "Exploratory: " if judged[0].exploratory else ""
-    return Answer(f"{exploratory}Use {best.pooler} on {task.name}.", reason)
+        headline = f"{opening}{chosen.pooler} may cost up to {loss}."
+        reason = (
+            f"The mean of {chosen.pooler} is within the {best.margin:g}-point margin of the "
+            f"highest, but {c.first} may be up to {loss} better {evidence}."
+        )
+    unjudged = ", ".join(s.pooler for s in task.candidates if s.pooler not in best.loss)
+    cost = f"Cost: {_cost(chosen)}{_gain(task, chosen)}."
+    parts = [reason, _choice(task), best_group(task), cost, _ahead(task, chosen)]
+    parts += [f"No verdict on {unjudged}." if unjudged else "", _caveat(task)]
+    return Answer(headline, " ".join(filter(None, parts)))
+
+
+def best_group(task: Task) -> str:
+    """The poolers that may be best, in words."""
+    if task.best is None:
+        return "There is no verdict on any pair."
+    if len(task.best.group) == len(task.best.loss):
+        return "No pooler can be ruled out as best."
+    names = [s.pooler for s in task.standings if s.pooler in task.best.group]
+    return f"Cannot be ruled out as best: {', '.join(names)}."
 
 
 def answers(findings: Findings) -> dict[str, str]:
@@ -109,6 +135,8 @@ def run_facts(findings: Findings) -> dict[str, str]:
         facts["tuned"] = f"{', '.join(chosen.keys)}, {len(chosen.grid)} settings per pooler"
         for (dataset, encoder, pooler), values in chosen.selected.items():
             facts[f"selected for {pooler} on {dataset} × {encoder}"] = chosen.format(values)
+    if written := sorted({date_of(r) for r in findings.study.finished}):
+        facts["dates"] = " to ".join(dict.fromkeys((written[0], written[-1])))
     frame = frame[~frame["status"].isin(["missing", "damaged"])]
     if "seconds/wall" in frame:
         facts["training time"] = f"{frame['seconds/wall'].sum() / 60:,.1f} min in all"
@@ -167,19 +195,32 @@ def _gain(task: Task, best: Standing) -> str:
     return "" if gain is None else f", for {format_points(gain)} points against {task.reference}"
 
 
-def _ahead(task: Task, best: Standing) -> str:
-    """The highest mean of the top group, if it is visibly above that of the recommended pooler."""
-    leader = task.standing(task.top[0])
-    lead = (leader.mean or 0.0) - (best.mean or 0.0)
+def _choice(task: Task) -> str:
+    """Why this pooler and not another one that is as good."""
+    best, cheap = task.best, [s.pooler for s in task.cheapest]
+    if best is None or len(best.eligible) == 1:
+        return ""
+    others = ", ".join(name for name in best.eligible if name not in cheap)
+    what = "pooler time" if task.cost == "pooler_ms" else "trained parameters"
+    if not cheap[1:]:
+        return f"It costs less ({what}) than the other choices within the margin: {others}."
+    less = f", less than {others}" if others else ""
+    return f"It has the highest mean of {', '.join(cheap)}, which cost the same ({what}){less}."
+
+
+def _ahead(task: Task, chosen: Standing) -> str:
+    """The highest mean, if it is visibly above that of the chosen pooler."""
+    leader = next(s for s in task.candidates if task.best and s.pooler in task.best.loss)
+    lead = (leader.mean or 0.0) - (chosen.mean or 0.0)
     if lead < VISIBLE:
         return ""
-    c = task.pair(leader.pooler, best.pooler)
-    level = format_p(c.level).removeprefix("= ")
-    tested = "" if c.p_holm is None else f" (p {format_p(c.p_holm)} at level {level})"
-    return (
-        f" {leader.pooler} has the highest mean, {lead:.1f} points more with {_cost(leader)}; "
-        f"this difference is not significant{tested}."
-    )
+    return f"{leader.pooler} has the highest mean, {lead:.1f} points more with {_cost(leader)}."
+
+
+def _caveat(task: Task) -> str:
+    """What the configuration says about the encoder: it may favour a pooler."""
+    runs = [r.run.setting("encoder.caveat") for s in task.standings for r in s.finished]
+    return " ".join(dict.fromkeys(f"Note: {' '.join(text.split())}" for text in runs if text))
 
 
 def _looks(findings: Findings) -> str:

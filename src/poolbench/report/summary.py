@@ -1,4 +1,4 @@
-"""Findings of a study: standings, verdicts and the top group of each dataset and encoder."""
+"""Findings of a study: standings, verdicts and the best poolers of each dataset and encoder."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from poolbench.runs.protocol import Protocol
 from poolbench.runs.record import ContractLine, RunRecord
 from poolbench.runs.study import Study
 from poolbench.stats.across_datasets import Across, compare_across
-from poolbench.stats.compare import ScoredRun, compare_all_pairs, compare_with_reference, top_group
+from poolbench.stats.best import Best, best_of
+from poolbench.stats.compare import ScoredRun, compare_all_pairs, compare_with_reference
 from poolbench.stats.scores import Array
 from poolbench.stats.verdict import Comparison
 
@@ -98,8 +99,9 @@ class Standing:
 class Task:
     """One dataset with one encoder, and the standings of all its poolers, best mean first.
 
-    ``against`` are the comparisons with the reference, ``pairs`` those of all pairs; ``top`` is
-    the top group without controls.
+    ``against`` are the comparisons with the reference, ``pairs`` those of all pairs; ``best`` are
+    the comparisons with the best, without controls, None if fewer than two poolers have verdicts.
+    ``missing`` is the number of declared runs without a record.
     """
 
     dataset: str
@@ -108,7 +110,8 @@ class Task:
     standings: list[Standing]
     against: list[Comparison]
     pairs: list[Comparison]
-    top: list[str]
+    best: Best | None
+    missing: int
     texts: Sequence[str] | None
 
     @property
@@ -143,17 +146,17 @@ class Task:
 
     @property
     def cost(self) -> str:
-        """The cost that decides: ``pooler_ms`` if the whole top group has it, else parameters."""
-        timed = all(self.standing(name).pooler_ms is not None for name in self.top)
-        return "pooler_ms" if self.top and timed else "trained_parameters"
+        """The cost that decides: ``pooler_ms`` if all compared poolers have it, else parameters."""
+        timed = self.best and all(self.standing(s).pooler_ms is not None for s in self.best.loss)
+        return "pooler_ms" if timed else "trained_parameters"
 
     @property
-    def cheapest(self) -> Standing | None:
-        """The recommended pooler: cheapest of the top group, of equal costs the highest mean."""
-        costs = {name: getattr(self.standing(name), self.cost) for name in self.top}
-        known = {name: cost for name, cost in costs.items() if cost is not None}
-        cheap = [n for n, cost in known.items() if cost <= SAME_COST * min(known.values())]
-        return max(map(self.standing, cheap), key=lambda s: s.mean or 0.0, default=None)
+    def cheapest(self) -> list[Standing]:
+        """The poolers to choose from that cost least, highest mean first; the first is named."""
+        eligible = [self.standing(name) for name in self.best.eligible] if self.best else []
+        costs = [getattr(s, self.cost) or 0 for s in eligible]
+        cheap = [s for s, c in zip(eligible, costs, strict=True) if c <= SAME_COST * min(costs)]
+        return sorted(cheap, key=lambda s: -(s.mean or 0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,9 +204,19 @@ def find(study: Study, protocol: Protocol, selection: Selection | None = None) -
         ]
         compared = sorted(of_task[0], key=lambda c: rank[c.first])
         matched = [c for c in of_task[1] if c.second in rank]
-        top = sorted(top_group(without_controls(matched)), key=lambda name: rank[name])
-        texts = study.test_texts.get(place)
-        task = Task(*place, protocol.reference, standings, compared, matched, top, texts)
+        candidates = [
+            r for r in scored if (r.dataset, r.encoder) == place and not control(r.pooler)
+        ]
+        task = Task(
+            *place,
+            protocol.reference,
+            standings,
+            against=compared,
+            pairs=matched,
+            best=best_of(candidates, without_controls(matched)),
+            missing=sum(r.status == "missing" for r in here),
+            texts=study.test_texts.get(place),
+        )
         tasks.append(task)
     across = compare_across(against, protocol) if len(tasks) > 1 and against else []
     across.sort(key=lambda a: (a.delta is None, -(a.delta or 0.0)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -9,8 +10,9 @@ from markupsafe import Markup
 
 from poolbench.report.rendering import markdown_text
 from poolbench.report.summary import Findings, Task, control, marked
-from poolbench.runs.record import ContractLine, RunRecord
+from poolbench.runs.record import RECORD, ContractLine, RunRecord
 from poolbench.stats.across_datasets import Across
+from poolbench.stats.scores import baseline_scores
 from poolbench.stats.verdict import (
     METRIC_NAMES,
     Comparison,
@@ -97,7 +99,7 @@ def verdict_table(task: Task, findings: Findings) -> Table:
     ends = [end for c in tested for end in (*(c.interval or ()), -c.margin, c.margin)]
     interval = f"{format_percent(1 - tested[0].level)} interval" if tested else "interval"
     metric = f"{METRIC_NAMES[findings.protocol.metric]} (%)"
-    frame = frame_of(
+    rows: list[dict[str, Any]] = [
         {
             "pooler": marked(s.pooler),
             "verdict": _verdict(c) if c else "reference",
@@ -113,7 +115,11 @@ def verdict_table(task: Task, findings: Findings) -> Table:
         }
         for s in task.standings
         for c in [compared.get(s.pooler)]
-    )
+    ]
+    for record in [r for s in task.standings for r in s.finished][:1]:
+        baselines = baseline_scores(record.predictions.labels, findings.protocol.metric)
+        rows += [{"pooler": name, metric: 100 * v.mean()} for name, v in baselines.items()]
+    frame = frame_of(rows)
     unmeasured = [c for c in ("pooler ms", "throughput") if frame[c].isna().all()]
     styles = {"difference": "+.1f", "examples": ",d", "parameters": ",d", metric: ".1f"}
     styles |= {"throughput": ".2f", "pooler ms": ".3g"}
@@ -217,6 +223,12 @@ def revision_of(record: RunRecord) -> str:
     """Commit of the code, and whether files differed from it; empty if it was not recorded."""
     commit = record.revision
     return commit.commit[:DIGITS] + " with uncommitted changes" * commit.modified if commit else ""
+
+
+def date_of(record: RunRecord) -> str:
+    """The day on which a record was written (UTC)."""
+    written = (record.folder / RECORD).stat().st_mtime
+    return datetime.fromtimestamp(written, UTC).date().isoformat()
 
 
 def _cell(value: Any, style: str) -> Cell:

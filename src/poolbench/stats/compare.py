@@ -1,4 +1,4 @@
-"""From runs to verdicts: each pooler against the reference, all pairs, and the top group.
+"""From runs to verdicts: each pooler against the reference, and all pairs.
 
 **S** paired seeds, **n** test examples.
 """
@@ -94,16 +94,14 @@ def compare_all_pairs(runs: Iterable[ScoredRun], protocol: Protocol) -> list[Com
     return _compare(runs, list(combinations(sorted({r.pooler for r in runs}), 2)), protocol)
 
 
-def top_group(pairs: Sequence[Comparison]) -> tuple[str, ...]:
-    """Poolers that no other pooler beats, from all pairs on one dataset and encoder.
-
-    A pooler without any verdict is left out. Raises ValueError for pairs of several tasks.
-    """
-    if len({(c.dataset, c.encoder) for c in pairs}) > 1:
-        raise ValueError("expected pairs of one dataset and encoder, got several")
+def comparable(pairs: Sequence[Comparison]) -> list[str]:
+    """The largest set of poolers of one task that all have verdicts on each other."""
     judged = [c for c in pairs if c.word is not Word.NONE]
-    beaten = {c.second for c in judged if c.word.wins} | {c.first for c in judged if c.word.loses}
-    return tuple(sorted({name for c in judged for name in (c.first, c.second)} - beaten))
+    others: dict[str, set[str]] = {}
+    for c in judged:
+        others.setdefault(c.first, {c.first}).add(c.second)
+        others.setdefault(c.second, {c.second}).add(c.first)
+    return max(map(sorted, others.values()), key=len, default=[])
 
 
 def pairing_errors(sides: Mapping[str, Sequence[ScoredRun]]) -> Iterator[str]:

@@ -23,7 +23,8 @@ ALPHA = 0.05  # of the interval of a mean over seeds
 class Crossed:
     """Mean difference and mean squares of a crossed layout: seeds and examples are both samples.
 
-    Arrays have the leading shape (...) of the differences.
+    Arrays have the leading shape (...) of the differences. ``clusters`` is the number of groups of
+    dependent examples; None where every example is independent.
     """
 
     delta: Values
@@ -31,58 +32,73 @@ class Crossed:
     ms_example: Values
     ms_error: Values
     seeds: Values
-    examples: int
+    examples: Values
+    clusters: Values | None = None
 
     @cached_property
     def guards(self) -> tuple[tuple[Values, Values], ...]:
         """Variance of ``delta`` and degrees of freedom of three t-tests that must all reject.
 
-        1. Over seeds and examples; degrees of freedom by Satterthwaite (1946), in [1, n-1].
+        1. Over seeds and examples; degrees of freedom by Satterthwaite (1946), in [1, n-1];
+           clusters take the place of the n examples there.
         2. Over seeds alone: the paired t-test over seed means.
         3. Over the residual. It is needed where each seed is right on different examples: all seed
            means and all example means are equal then, and only the residual shows the spread.
         """
         s, n = self.seeds, self.examples
+        free = (n if self.clusters is None else self.clusters) - 1
         both = self.ms_seed + self.ms_example - self.ms_error
         # The error mean square may be large by chance: never below seeds or examples alone.
         pooled = np.maximum(np.maximum(both, self.ms_seed), self.ms_example)
         spread = (
             self.ms_seed**2 / (s - 1)
-            + self.ms_example**2 / (n - 1)
-            + self.ms_error**2 / ((s - 1) * (n - 1))
+            + self.ms_example**2 / free
+            + self.ms_error**2 / ((s - 1) * free)
         )
         # Without any spread the variance is 0 and the degrees of freedom have no effect.
         dof = np.divide(pooled**2, spread, out=np.ones_like(spread), where=np.greater(spread, 0))
         return (
-            (pooled / (s * n), np.clip(dof, 1, n - 1)),
+            (pooled / (s * n), np.clip(dof, 1, free)),
             (self.ms_seed / (s * n), s - 1),
-            (self.ms_error / (s * n), n - 1),
+            (self.ms_error / (s * n), free),
         )
 
 
-def crossed(differences: NDArray[Any]) -> Crossed:
+def crossed(differences: NDArray[Any], groups: NDArray[Any] | None = None) -> Crossed:
     """Crossed random-effects estimate from paired differences (..., S, n).
 
     Two-way layout with one observation per seed and example (Searle, Casella and McCulloch,
-    Variance Components, 1992). Raises ValueError for fewer than 2 seeds or 2 examples.
+    Variance Components, 1992). With ``groups`` (n,), the cluster of each example, the mean squares
+    of examples and residual are those of sums over clusters (Liang and Zeger 1986), so that
+    examples of one document or user may depend on each other.
+
+    Raises ValueError for fewer than 2 seeds or 2 independent examples.
     """
     d = np.asarray(differences, dtype=np.float64)  # (..., S, n)
     seeds, examples = d.shape[-2:]
-    if seeds < 2 or examples < 2:
-        raise ValueError(f"need at least 2 seeds and 2 examples, got {seeds} and {examples}")
+    clusters = examples if groups is None else len(np.unique(groups))
+    if seeds < 2 or clusters < 2:
+        raise ValueError(f"need at least 2 seeds and 2 examples, got {seeds} and {clusters}")
     by_seed = d.mean(axis=-1)  # (..., S)
     by_example = d.mean(axis=-2)  # (..., n)
     delta = by_seed.mean(axis=-1)  # (...)
     seed_effect = by_seed - delta[..., None]
     example_effect = by_example - delta[..., None]
     residual = d - by_seed[..., None] - example_effect[..., None, :]
+    if groups is not None:
+        order = np.argsort(groups, kind="stable")
+        starts = np.unique(np.asarray(groups)[order], return_index=True)[1]
+        example_effect = np.add.reduceat(example_effect[..., order], starts, axis=-1)
+        residual = np.add.reduceat(residual[..., order], starts, axis=-1)
+    scale = clusters / ((clusters - 1) * examples)  # 1 / (n - 1) without clusters
     return Crossed(
         delta,
         ms_seed=examples * np.square(seed_effect).sum(axis=-1) / (seeds - 1),
-        ms_example=seeds * np.square(example_effect).sum(axis=-1) / (examples - 1),
-        ms_error=np.square(residual).sum(axis=(-1, -2)) / ((seeds - 1) * (examples - 1)),
+        ms_example=scale * seeds * np.square(example_effect).sum(axis=-1),
+        ms_error=scale * np.square(residual).sum(axis=(-1, -2)) / (seeds - 1),
         seeds=seeds,
         examples=examples,
+        clusters=None if groups is None else clusters,
     )
 
 

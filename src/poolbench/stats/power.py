@@ -51,7 +51,7 @@ def seeds_range(
     The parametric bootstrap redraws the mean squares as scaled chi-squares, which is the
     uncertainty that few seeds leave. Its random numbers are fixed: same data, same answer.
     """
-    s, n = int(estimate.seeds), estimate.examples
+    s, n = int(estimate.seeds), int(estimate.examples)
     rng = np.random.default_rng(0)
 
     def redraw(ms: Values, dof: int) -> Array:

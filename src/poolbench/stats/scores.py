@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -42,7 +43,35 @@ def macro_f1_scores(labels: NDArray[Any], predictions: NDArray[Any]) -> Array:
     return np.asarray(n * whole[:, None] - (n - 1) * left_out, dtype=np.float64).reshape(p.shape)
 
 
+def brier_scores(labels: NDArray[Any], logits: NDArray[Any]) -> Array:
+    """1 minus half the Brier score (Brier 1950) of each example, between 0 and 1: shape (n,).
+
+    Half the squared distance between the softmax of ``logits`` (n, C) and the true class. It is a
+    proper score: the expected value is highest for the true probabilities.
+
+    Example:
+        >>> brier_scores(np.array([0, 0]), np.array([[9e9, 0.0], [0.0, 0.0]]))
+        array([1.  , 0.75])
+    """
+    errors = special.softmax(np.asarray(logits, dtype=np.float64), axis=-1)  # (n, C)
+    errors[np.arange(len(labels)), labels] -= 1
+    return np.asarray(1 - np.square(errors).sum(axis=-1) / 2)
+
+
 SCORES: dict[str, Callable[..., Array]] = {"accuracy": accuracy_scores, "f1_macro": macro_f1_scores}
+
+
+def baseline_scores(labels: NDArray[Any], metric: str) -> dict[str, Array]:
+    """Scores (n,) of two predictors that read no text, over the classes that occur in ``labels``.
+
+    The majority class is the most frequent one of these examples. Chance guesses every class with
+    the same probability; each of its scores is its expected metric.
+    """
+    shares = np.bincount(labels) / len(labels)
+    guess, present = 1 / np.count_nonzero(shares), shares[shares > 0]
+    chance = guess if metric == "accuracy" else np.mean(2 * present * guess / (present + guess))
+    majority = SCORES[metric](labels, np.full(len(labels), shares.argmax()))
+    return {"majority class": majority, "chance": np.full(len(labels), chance)}
 
 
 def _macro_f1_without_one(confusion: NDArray[np.int64]) -> tuple[Array, Array]:

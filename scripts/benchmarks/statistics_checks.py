@@ -1,18 +1,31 @@
-"""Checks of the comparison protocol on simulated poolers whose true difference is known.
+"""Checks of the comparison protocol: error rates, power, and what a recommendation loses."""
 
-**R** simulated studies, **P** poolers, **S** seeds, **n** test examples.
-"""
-
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from scipy import stats
+from statistics_simulation import (
+    ALPHA,
+    CLUSTERS,
+    EQUAL,
+    LOOKS,
+    MARGIN,
+    POOLERS,
+    REAL,
+    REGIMES,
+    Hits,
+    Rate,
+    Row,
+    against,
+    correct,
+    row,
+    simulated,
+)
 
 from poolbench.stats.across_datasets import partial_conjunction
+from poolbench.stats.best import compare_with_best
 from poolbench.stats.paired_test import (
     Crossed,
     crossed,
@@ -24,92 +37,14 @@ from poolbench.stats.paired_test import (
 from poolbench.stats.power import predicted_power, seeds_needed, seeds_range
 from poolbench.stats.scores import macro_f1_scores
 
-ALPHA = 0.05
-LOOKS = (5, 10, 20)
-EXAMPLES = 500
-POOLERS = 6
-EQUAL = (0.0,) * POOLERS
-MARGIN = 0.05
-ACCURACY = 0.8
-BATCH = 100  # studies simulated together: bounds the memory
-# Standard deviations of a pooler's effects of seed and of example; that of the noise is 1.
-REGIMES = {"seed-dominated": (0.15, 0.05), "example-dominated": (0.02, 1.0), "mixed": (0.1, 0.6)}
-SHARED = 0.7  # difficulty of an example, the same for all poolers
 
-Hits = NDArray[np.bool_]
-Rate = tuple[str, float | None, Hits]  # what, limit, studies (R,) in which it happened
+def one_pair(what: str, limit: float | None, right: Hits) -> Iterator[Rate]:
+    yield what, limit, guarded_p(against(right))[:, 0] <= ALPHA
 
 
-class Row(NamedTuple):
-    """One measured rate; ``limit`` is None where the rate is shown but not checked."""
-
-    what: str
-    setting: str
-    seeds: int | str
-    rate: float
-    limit: float | None
-    exceeds: bool
-    cells: tuple[str, str]  # the rate with its Monte-Carlo standard error, and the limit
-
-
-def row(what: str, setting: str, seeds: int | str, hits: Any, limit: float | None = None) -> Row:
-    """The share of studies (R,) in which something happened."""
-    rate = float(np.mean(hits))
-    p = rate if limit is None else limit
-    error = np.sqrt(p * (1 - p) / len(hits))
-    exceeds = limit is not None and bool(rate > limit + 3 * error)
-    measured = f"{rate:.3f} ± {error:.3f}{' **exceeds**' * exceeds}"
-    cells = measured, "" if limit is None else f"{limit:.3f}"
-    return Row(what, setting, seeds, rate, limit, exceeds, cells)
-
-
-def tables(rows: Iterable[Row], names: Sequence[str] = ()) -> str:
-    """Markdown: rates measured in all settings ``names`` with one column each, then the others."""
-    by_line: dict[tuple[str, int | str], dict[str, Row]] = {}
-    for one in rows:
-        by_line.setdefault((one.what, one.seeds), {})[one.setting] = one
-    wide = [f"| rate | seeds | {' | '.join(names)} | limit |", "|---" * (len(names) + 3) + "|"]
-    long = ["| rate | setting | seeds | measured | limit |", "|---" * 5 + "|"]
-    for (what, seeds), line in by_line.items():
-        if names and set(names) <= set(line):
-            rates, limits = zip(*(line.pop(name).cells for name in names), strict=True)
-            wide.append(f"| {what} | {seeds} | {' | '.join(rates)} | {limits[0]} |")
-        for setting, one in line.items():
-            long.append(f"| {what} | {setting} | {seeds} | {' | '.join(one.cells)} |")
-    return "\n".join([*wide, "", *long] if names else long)
-
-
-def correct(
-    rng: Generator, regime: str, studies: int, seeds: int, gains: Sequence[float] = EQUAL
-) -> Iterator[Hits]:
-    """Which predictions are right, in batches (R, P, S, n).
-
-    A prediction is right if the effects of example, of pooler × example, of pooler × seed and the
-    noise add up to more than a threshold, which gives pooler p the accuracy ACCURACY + gains[p].
-    """
-    by_seed, by_example = REGIMES[regime]
-    spread = np.sqrt(1 + SHARED**2 + by_example**2 + by_seed**2)
-    threshold = (spread * stats.norm.isf(ACCURACY + np.array(gains))).astype(np.float32)
-    normal = partial(rng.standard_normal, dtype=np.float32)
-    for start in range(0, studies, BATCH):
-        r, p = min(BATCH, studies - start), len(gains)
-        latent = normal((r, p, seeds, EXAMPLES))
-        latent += SHARED * normal((r, 1, 1, EXAMPLES))
-        latent += by_example * normal((r, p, 1, EXAMPLES))
-        latent += by_seed * normal((r, p, seeds, 1))
-        yield latent > threshold[:, None, None]
-
-
-def against(right: Hits, reference: int = 0) -> Crossed:
-    """Estimates (R, P') of every pooler after the reference minus the reference."""
-    scores = right[:, reference:].astype(np.int8)
-    return crossed(scores[:, 1:] - scores[:, :1])
-
-
-def false_positives(right: Hits) -> Iterator[Rate]:
+def any_pair(right: Hits) -> Iterator[Rate]:
     p = guarded_p(against(right))
-    yield "A/A, one pair", ALPHA, p[:, 0] <= ALPHA
-    yield "A/A, any of 5 (Holm)", ALPHA, holm(p).min(axis=1) <= ALPHA
+    yield f"A/A, any of {p.shape[1]} (Holm)", ALPHA, holm(p).min(axis=1) <= ALPHA
 
 
 def all_pairs(right: Hits) -> Iterator[Rate]:
@@ -117,11 +52,35 @@ def all_pairs(right: Hits) -> Iterator[Rate]:
     yield "A/A, any of all 15 pairs (Holm)", ALPHA, holm(p).min(axis=1) <= ALPHA
 
 
-def macro_f1(right: Hits) -> Iterator[Rate]:
-    labels = (np.arange(EXAMPLES) % 5 == 0).astype(np.int64)  # one in five positive
-    scores = macro_f1_scores(labels, np.where(right, labels, 1 - labels))
+def best_group(right: Hits) -> Iterator[Rate]:
+    found = [compare_with_best(dict(enumerate(y)), 0.5, ALPHA) for y in right.astype(np.int8)]
+    missed = np.array([0 not in best.group for best in found])
+    yield f"the best of {right.shape[1]} is ruled out", ALPHA, missed
+
+
+def macro_f1(classes: int, shares: Sequence[float], name: str, right: Hits) -> Iterator[Rate]:
+    """The first classes have these shares; the others share the rest equally."""
+    n = right.shape[-1]
+    rest = [(1 - sum(shares)) / (classes - len(shares))] * (classes - len(shares))
+    labels = np.searchsorted(np.cumsum([*shares, *rest]), (np.arange(n) + 0.5) / n)
+    others = (labels + 1 + np.arange(n) % (classes - 1)) % classes
+    scores = macro_f1_scores(labels, np.where(right, labels, others))
     hits = guarded_p(crossed(scores[:, 1] - scores[:, 0])) <= ALPHA
-    yield "A/A, one pair, macro-F1", ALPHA, hits
+    yield f"A/A, one pair, macro-F1, {name}", ALPHA, hits
+
+
+def clusters(right: Hits) -> Iterator[Rate]:
+    robust = guarded_p(against(right, cluster=10))[:, 0]
+    yield "A/A, one pair, clusters of 10 given", ALPHA, robust <= ALPHA
+    ignored = guarded_p(against(right))[:, 0]
+    yield "out of scope: clusters of 10 ignored", None, ignored <= ALPHA
+
+
+def chosen_on_test(right: Hits) -> Iterator[Rate]:
+    """The best of five settings of one pooler, by its mean on the test set, against another."""
+    best = 1 + right[:, 1:].mean(axis=(2, 3)).argmax(axis=1)
+    d = right[np.arange(len(right)), best].astype(np.int8) - right[:, 0].astype(np.int8)
+    yield "out of scope: best of 5 settings on the test set", None, guarded_p(crossed(d)) <= ALPHA
 
 
 def at_3_points(right: Hits) -> Iterator[Rate]:
@@ -178,38 +137,39 @@ def least_favourable(rng: Generator, studies: int) -> Iterator[Row]:
     Found by a scan over ratios of mean squares. Shown, not checked: it is known to exceed alpha.
     """
     studies *= 20  # a study is four random numbers here
+    examples = 500
     for seeds, by_seed, by_example in ((5, 50.0, 12.0), (10, 100.0, 40.0), (20, 6.0, 8.0)):
-        dof_s, dof_i = seeds - 1, EXAMPLES - 1
+        dof_s, dof_i = seeds - 1, examples - 1
         ms_seed = by_seed * rng.chisquare(dof_s, studies) / dof_s
         ms_example = by_example * rng.chisquare(dof_i, studies) / dof_i
         ms_error = rng.chisquare(dof_s * dof_i, studies) / (dof_s * dof_i)
-        variance = (by_seed + by_example - 1) / (seeds * EXAMPLES)
+        variance = (by_seed + by_example - 1) / (seeds * examples)
         delta = rng.standard_normal(studies) * np.sqrt(variance)
-        p = guarded_p(Crossed(delta, ms_seed, ms_example, ms_error, seeds, EXAMPLES))
+        p = guarded_p(Crossed(delta, ms_seed, ms_example, ms_error, seeds, examples))
         yield row("A/A, one pair", "least favourable mix", seeds, p <= ALPHA)
 
 
 def advice(rng: Generator, studies: int, gain: float = 0.05) -> Iterator[Row]:
     """Whether the advised seeds give 80 % power at 5 points, and the range contains them."""
     family, gains = POOLERS - 1, (0.0, gain, *EQUAL[2:])
-    for regime in REGIMES:
+    for kind, regime in REGIMES.items():
         pilots = [against(y) for y in correct(rng, regime, studies, 5, gains[:2])]
         squares = [[e.ms_seed, e.ms_example, e.ms_error] for e in pilots]
         mean_squares = np.concatenate(squares, axis=1).mean(axis=(1, 2)).tolist()
-        true = Crossed(gain, *mean_squares, seeds=5, examples=EXAMPLES)
+        true = Crossed(gain, *mean_squares, seeds=5, examples=regime.examples)
         for name, level in (("at alpha/5", ALPHA / family), ("at alpha", ALPHA)):
             needed = int(seeds_needed(true, gain, level))
             power = float(predicted_power(true, needed, gain, ALPHA / family))
             runs = correct(rng, regime, studies, needed, gains)
             hits = np.concatenate([holm(guarded_p(against(y)))[:, 0] <= ALPHA for y in runs])
-            setting = f"{regime}, advised {name} (predicted {power:.3f})"
+            setting = f"{kind}, advised {name} (predicted {power:.3f})"
             yield row("power at 5 points after Holm over 5", setting, needed, hits)
         needed = int(seeds_needed(true, gain, ALPHA / family))
         batches = correct(rng, regime, min(studies, 400), 5, gains[:2])
         pairs = (d for y in batches for d in y[:, 1].astype(np.int8) - y[:, 0].astype(np.int8))
         ranges = [seeds_range(crossed(d), gain, ALPHA / family) for d in pairs]
         held = [low <= needed <= high for _, low, high in ranges]
-        yield row("10-90 % range covers the seeds needed", regime, 5, held)
+        yield row("10-90 % range covers the seeds needed", kind, 5, held)
 
 
 def replicability(rng: Generator, studies: int) -> Iterator[Row]:
@@ -220,31 +180,70 @@ def replicability(rng: Generator, studies: int) -> Iterator[Row]:
     yield row('"beats on at least k", k too large', "3 of 8 datasets differ", "any", hits, ALPHA)
 
 
-def simulated(*parts: Any) -> Callable[[Generator, int], Iterator[Row]]:
-    """A check in all regimes; each part is what to measure, the number of seeds, and the gains."""
+def regret(rng: Generator, studies: int) -> Iterator[Row]:
+    """What is lost by the pooler that a report names: 10 poolers, accuracies N(75, 1) points.
 
-    def rows(rng: Generator, studies: int) -> Iterator[Row]:
-        for regime in REGIMES:
-            for measure, seeds, gains in parts:
-                batches = [list(measure(y)) for y in correct(rng, regime, studies, seeds, gains)]
-                for rates in zip(*batches, strict=True):
-                    what, limit, _, *shown = rates[0]
-                    hits = np.concatenate([rate[2] for rate in rates])
-                    yield row(what, regime, *(shown or [seeds]), hits, limit)
+    The first pooler costs least. Its true loss is the accuracy of the best minus its own.
+    """
+    first, second = np.triu_indices(10, 1)
+    for (setting, regime), limit in zip(REAL.items(), (0.25, 0.35), strict=True):
+        rows: list[tuple[bool, ...]] = []
+        for _ in range(studies):
+            gains = rng.normal(0, 0.01, 10)
+            right = next(correct(rng, regime, 1, 5, gains))[0].astype(np.int8)
+            best, loss = compare_with_best(dict(enumerate(right)), 0.5, ALPHA), gains.max() - gains
+            named, pairs = best.eligible[0], crossed(right[first] - right[second])
+            shown = holm(guarded_p(pairs)) <= ALPHA
+            beaten = {*second[shown & (pairs.delta > 0)], *first[shown & (pairs.delta < 0)]}
+            unbeaten = min(set(range(10)) - beaten)
+            rates = (
+                loss[named] > 0.005,
+                loss[unbeaten] > 0.005,
+                100 * loss[named] > best.loss[named],
+            )
+            rows.append((*rates, gains.argmax() not in best.group, best.decided))
+        wrong, naive, bound, missed, decided = np.array(rows).T
+        for what, hits, most in (
+            ("the named pooler is worse than the best by more than 0.5 points", wrong, limit),
+            ("naive: the same for the cheapest that none beats", naive, None),
+            ("decided, and worse than the best by more than 0.5 points", wrong & decided, 0.0),
+            ("decided", decided, None),
+            ('"may cost up to" is too low', bound, ALPHA),
+            ("the best of 10 is ruled out", missed, ALPHA),
+        ):
+            yield row(what, setting, 5, hits, most)
 
-    return rows
 
-
+ONE_PAIR = partial(one_pair, "A/A, one pair", ALPHA)
+MACRO_F1 = [
+    partial(macro_f1, 2, [0.8], "1 in 5 positive"),
+    partial(macro_f1, 2, [0.95], "1 in 20 positive"),
+    partial(macro_f1, 20, [0.01] * 10, "10 of 20 classes with 5 examples"),
+]
 CHECKS = {
     "false positives": simulated(
-        (false_positives, 5, EQUAL), (false_positives, 10, EQUAL), (all_pairs, 5, EQUAL)
+        *((measure, seeds, EQUAL) for seeds in (5, 10) for measure in (ONE_PAIR, any_pair)),
+        (all_pairs, 5, EQUAL),
     ),
-    "macro-F1": simulated((macro_f1, 5, EQUAL[:2])),
+    "best group": simulated((best_group, 5, EQUAL)),
+    "macro-F1": simulated(*((measure, 5, EQUAL[:2]) for measure in MACRO_F1)),
+    "35 poolers": simulated(*((m, 5, (0.0,) * 35) for m in (any_pair, best_group)), share=20),
     "least favourable mix": least_favourable,
     "intervals": simulated((at_3_points, 10, (0.0, 0.03)), (at_half_a_point, 10, (0.0, 0.005))),
     "ties": simulated((at_the_margin, 10, (0.0, *[MARGIN] * (POOLERS - 1)))),
     "peeking": simulated((peeking, LOOKS[-1], EQUAL[:2])),
     "naive procedures": simulated((naive_wins, 5, EQUAL)),
+    "clusters": simulated((clusters, 5, EQUAL[:2]), regimes=CLUSTERS),
+    "collapse": simulated(
+        (partial(one_pair, "A/A, one pair, 1 of 10 runs collapses", ALPHA), 5, EQUAL[:2]),
+        regimes={name: r._replace(collapse=0.1) for name, r in REGIMES.items()},
+    ),
+    "collapse of one": simulated(
+        (partial(one_pair, "out of scope: 1 of 5 runs of one collapses", None), 5, (0.0, 0.075)),
+        regimes={name: r._replace(collapse=(0.0, 0.2)) for name, r in REGIMES.items()},
+    ),
+    "test set reused": simulated((chosen_on_test, 5, EQUAL)),
+    "recommendation": lambda rng, studies: regret(rng, max(studies // 5, 10)),
     "advice": advice,
     "replicability": replicability,
 }

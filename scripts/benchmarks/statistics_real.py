@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from statistics_checks import ALPHA, LOOKS, Row, naive_wins, row
+from statistics_checks import naive_wins
+from statistics_simulation import ALPHA, LOOKS, Row, row
 
 from poolbench.core.errors import UserError
 from poolbench.runs.protocol import Protocol

@@ -2,17 +2,18 @@
 
 import numpy as np
 import pytest
-from statistics_checks import ALPHA, CHECKS, row, tables
+from statistics_checks import CHECKS
+from statistics_simulation import ALPHA, row, tables
 from validate_statistics import main
 
 
-@pytest.mark.parametrize("studies", [60, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("studies", [30, pytest.param(400, marks=pytest.mark.slow)])
 def test_error_rates_stay_within_their_limits_and_naive_ones_do_not(studies: int) -> None:
     rows = [
         r
-        for number, (name, check) in enumerate(CHECKS.items())
+        for name, check in CHECKS.items()
         if name != "advice"
-        for r in check(np.random.default_rng([1, number]), studies)
+        for r in check(np.random.default_rng([1, *name.encode()]), studies)
     ]
     checked = [r for r in rows if r.limit is not None]
     assert len(checked) > 30
@@ -21,7 +22,7 @@ def test_error_rates_stay_within_their_limits_and_naive_ones_do_not(studies: int
     for r in rows:
         if r.what.startswith("naive"):
             worst[r.what] = max(r.rate, worst.get(r.what, 0.0))
-    assert len(worst) == 5
+    assert len(worst) == 6
     assert min(worst.values()) > 2 * ALPHA
 
 
@@ -42,8 +43,8 @@ def test_the_advised_seeds_give_the_promised_power() -> None:
 
 
 def test_the_command_prints_both_tables(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--studies", "10"]) == 0
+    assert main(["--studies", "10", "--only", "false positives", "least favourable mix"]) == 0
     printed = capsys.readouterr().out
     assert "| A/A, one pair | 5 |" in printed
     assert "| A/A, one pair | least favourable mix | 5 |" in printed
-    assert "34 rates checked, 0 over the limit" in printed
+    assert " rates checked, 0 over the limit" in printed

@@ -35,7 +35,7 @@ def study(gains: dict[str, float], encoders: tuple[str, ...] = ("minilm",)) -> l
 
 
 def across(runs: list[ScoredRun], protocol: Protocol = ONE_LOOK) -> Across:
-    (found,) = compare_across(compare_with_reference(runs, protocol), protocol)
+    (found,) = compare_across(compare_with_reference(runs, protocol))
     return found
 
 
@@ -127,13 +127,13 @@ def test_encoders_with_different_seeds_are_not_averaged() -> None:
 
 def test_all_pairs_are_corrected_together() -> None:
     runs = planted_runs({"cls": 0.7, "mean": 0.72, "max": 0.74})
-    found = compare_across(compare_all_pairs(runs, ONE_LOOK), ONE_LOOK)
+    found = compare_across(compare_all_pairs(runs, ONE_LOOK))
     assert [(a.first, a.second, a.family) for a in found] == [
         ("cls", "max", 3),
         ("cls", "mean", 3),
         ("max", "mean", 3),
     ]
-    assert compare_across([], ONE_LOOK) == []
+    assert compare_across([]) == []
 
 
 @pytest.mark.parametrize(

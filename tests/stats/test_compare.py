@@ -12,6 +12,7 @@ from poolbench.runs.protocol import Protocol
 from poolbench.runs.record import RunRecord, read_record, write_record
 from poolbench.stats.compare import (
     ScoredRun,
+    collapsed,
     comparable,
     compare_all_pairs,
     compare_with_reference,
@@ -89,7 +90,7 @@ def test_seeds_that_gain_on_different_examples_have_an_interval() -> None:
     assert c.interval[0] < 19 < 21 < c.interval[1]
 
 
-def test_too_few_examples_are_distinguished_from_too_few_seeds() -> None:
+def test_the_advice_is_on_what_dominates_the_variance() -> None:
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 2, 300)
     errors = {pooler: rng.random(300) < 0.2 for pooler in ("cls", "mean")}
@@ -99,9 +100,9 @@ def test_too_few_examples_are_distinguished_from_too_few_seeds() -> None:
         for seed in range(5)
     ]
     c = verdicts(same_at_each_seed)["mean"]
-    assert c.word is Word.NEEDS_EXAMPLES
-    assert c.examples_needed is not None
-    assert c.examples_needed > 300
+    assert c.needs is not None
+    assert c.needs[0] == 5
+    assert c.needs[1] > 300
 
     labels = rng.integers(0, 2, 20_000)
     varying_with_the_seed = [
@@ -110,9 +111,53 @@ def test_too_few_examples_are_distinguished_from_too_few_seeds() -> None:
         for seed in range(5)
     ]
     c = verdicts(varying_with_the_seed)["mean"]
-    assert c.word is Word.NEEDS_SEEDS
-    assert c.more_seeds is not None
-    assert c.more_seeds[0] > 0
+    assert c.needs is not None
+    assert c.needs[0] > 5
+    assert c.needs[1] == 20_000
+    assert c.seeds_range is not None
+
+
+def test_collapsed_runs_are_flagged_with_the_difference_without_them() -> None:
+    runs = planted_runs({"cls": 0.8, "mean": 0.85})
+    labels = runs[0].labels
+    broken = [
+        replace(r, predictions=0 * labels) if (r.pooler, r.seed) == ("mean", 3) else r for r in runs
+    ]
+    c = verdicts(broken)["mean"]
+    kept = np.delete(verdicts(runs)["mean"].per_seed, 3).mean()
+    assert c.collapsed == f"1 of 5 runs of mean collapsed (seed 3); without it {kept:+.1f}."
+    assert c.sentence.endswith(c.collapsed)
+    assert verdicts(runs)["mean"].collapsed == ""
+
+
+@pytest.mark.parametrize(
+    ("means", "expected"),
+    [
+        ([0.8, 0.81, 0.5, 0.79, 0.8], [2]),
+        ([0.8, 0.81, 0.5, 0.79, 0.55], [2, 4]),
+        ([0.8, 0.81, 0.77, 0.79, 0.8], []),  # less than 5 points
+        ([0.8, 0.7, 0.6, 0.9, 0.65], []),  # all runs vary
+        ([0.8, 0.5], []),  # which of two is the normal one?
+    ],
+)
+def test_a_run_far_below_the_others_has_collapsed(means: list[float], expected: list[int]) -> None:
+    assert np.flatnonzero(collapsed(np.array(means))).tolist() == expected
+
+
+def test_groups_of_dependent_examples_widen_the_interval() -> None:
+    """Ten copies of each example are as good as one."""
+    runs = planted_runs({"cls": 0.7, "mean": 0.75}, examples=60)
+    copied = [
+        replace(r, labels=np.repeat(r.labels, 10), predictions=np.repeat(r.predictions, 10))
+        for r in runs
+    ]
+    grouped = [replace(r, groups=np.repeat(np.arange(60), 10)) for r in copied]
+    once, ignored, given = (verdicts(of)["mean"] for of in (runs, copied, grouped))
+    assert given.p == pytest.approx(once.p)
+    assert given.interval == pytest.approx(once.interval)
+    assert ignored.interval is not None
+    assert given.interval is not None
+    assert np.ptp(ignored.interval) < np.ptp(given.interval)
 
 
 def test_swapping_the_poolers_mirrors_the_verdict() -> None:
@@ -121,7 +166,7 @@ def test_swapping_the_poolers_mirrors_the_verdict() -> None:
     (one,) = compare_all_pairs(runs, ONE_LOOK)
     (other,) = compare_all_pairs([replace(r, pooler=swap[r.pooler]) for r in runs], ONE_LOOK)
     assert other.delta == -one.delta
-    assert (other.p_holm, other.word) == (one.p_holm, one.swapped().word)
+    assert (other.p_adjusted, other.word) == (one.p_adjusted, one.swapped().word)
 
 
 def test_the_order_of_the_runs_has_no_effect() -> None:
@@ -157,7 +202,9 @@ def test_p_is_corrected_over_the_comparisons_with_the_reference_and_over_all_pai
         (compare_all_pairs(runs, ONE_LOOK), 6),
     ):
         assert [c.family for c in found] == [family] * family
-        np.testing.assert_allclose([c.p_holm for c in found], holm(np.array([c.p for c in found])))
+        np.testing.assert_allclose(
+            [c.p_adjusted for c in found], holm(np.array([c.p for c in found]))
+        )
 
 
 def test_a_pooler_without_usable_runs_is_counted_in_the_family() -> None:
@@ -165,7 +212,7 @@ def test_a_pooler_without_usable_runs_is_counted_in_the_family() -> None:
     found = verdicts([r for r in runs if not (r.pooler == "conv" and r.seed > 2)])
     assert found["conv"].word is Word.NONE
     assert found["mean"].family == 2
-    assert found["mean"].p_holm == pytest.approx(2 * found["mean"].p)
+    assert found["mean"].p_adjusted == pytest.approx(2 * found["mean"].p)
 
 
 @pytest.mark.parametrize(("seeds", "why"), [(1, "single seed"), (4, "4 of the 5 seeds")])
@@ -188,8 +235,18 @@ def test_each_planned_look_costs_a_part_of_alpha_and_others_are_exploratory() ->
     protocol = Protocol(looks=[5, 10, 20])
     planned = verdicts(RUNS, protocol)["mean"]
     assert (planned.exploratory, planned.level) == (False, pytest.approx(0.05 / 3))
+    assert planned.p_adjusted == pytest.approx(3 * verdicts(RUNS)["mean"].p_adjusted)
     unplanned = verdicts(planted_runs({"cls": 0.7, "mean": 0.75}, range(7)), protocol)["mean"]
     assert unplanned.exploratory
+
+
+def test_by_default_there_is_one_look_at_the_planned_seeds() -> None:
+    runs = planted_runs({"cls": 0.7, "mean": 0.75}, range(7))
+    c = verdicts(runs, Protocol())["mean"]
+    assert (c.looks, c.level, c.exploratory) == ((7,), 0.05, False)
+    more = planted_runs({"max": 0.7}, range(9))
+    missing = [replace(r, status="missing", **EMPTY) for r in more]
+    assert verdicts([*runs, *missing], Protocol())["mean"].exploratory
 
 
 def test_poolers_without_verdicts_on_the_others_are_left_out() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
+from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
@@ -144,6 +145,24 @@ def test_seeds_that_gain_on_different_examples_are_not_certain() -> None:
     assert guarded_half_width(estimate, 0.05) == pytest.approx(half)
     assert guarded_p(estimate) == pytest.approx(2 * stats.t.sf(0.2 / standard_error, 49))
     assert 0 < guarded_p(estimate) < 1
+
+
+def test_clusters_of_one_example_change_nothing() -> None:
+    d = np.random.default_rng(7).normal(size=(3, 4, 30))
+    one, other = crossed(d), crossed(d, np.random.default_rng(8).permutation(30))
+    for name in ("delta", "ms_seed", "ms_example", "ms_error"):
+        np.testing.assert_allclose(getattr(other, name), getattr(one, name))
+    np.testing.assert_allclose(guarded_half_width(other, 0.05), guarded_half_width(one, 0.05))
+
+
+def test_where_only_examples_differ_clusters_give_the_robust_variance_of_statsmodels() -> None:
+    rng = np.random.default_rng(9)
+    groups = np.sort(rng.integers(0, 12, 60))
+    by_example = rng.normal(size=12)[groups] + rng.normal(size=60)
+    fit = OLS(by_example, np.ones(60)).fit(cov_type="cluster", cov_kwds={"groups": groups})
+    estimate = crossed(np.repeat(by_example[None], 5, axis=0), groups)
+    half = stats.t.isf(0.025, 11) * fit.bse[0]
+    assert guarded_half_width(estimate, 0.05) == pytest.approx(half)
 
 
 @pytest.mark.parametrize("shape", [(1, 20), (5, 1)])

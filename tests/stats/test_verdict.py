@@ -1,4 +1,4 @@
-"""Ten words: exactly one applies to any numbers, and each has its sentence."""
+"""Nine words: exactly one applies to any numbers, and each has its sentence."""
 
 from dataclasses import replace
 from math import inf
@@ -28,13 +28,13 @@ EXAMPLE = Comparison(
     interval=(0.9, 2.7),
     narrow_interval=(1.05, 2.55),
     p=0.0004,
-    p_holm=0.002,
+    p_adjusted=0.002,
     word=Word.BETTER,
 )
 
 
 def conditions(
-    delta: float, half: float, narrow: float, p: float, level: float, floor: float
+    delta: float, half: float, narrow: float, p: float, level: float
 ) -> dict[Word, bool]:
     """The definition of each word, independent of the others."""
     found, tied = p <= level, delta - narrow > -MARGIN and delta + narrow < MARGIN
@@ -47,8 +47,7 @@ def conditions(
         Word.BETTER_UNCERTAIN: found and up and not large and not tied,
         Word.WORSE_UNCERTAIN: found and not up and not large and not tied,
         Word.TIED: not found and tied,
-        Word.NEEDS_EXAMPLES: not found and not tied and floor > MARGIN,
-        Word.NEEDS_SEEDS: not found and not tied and floor <= MARGIN,
+        Word.INCONCLUSIVE: not found and not tied,
     }
 
 
@@ -59,14 +58,13 @@ def conditions(
     st.floats(0, 1),
     st.floats(0, 1),
     st.floats(0.001, 0.2),
-    st.floats(0, 2),
 )
 def test_exactly_one_word_applies(
-    delta: float, half: float, share: float, p: float, level: float, floor: float
+    delta: float, half: float, share: float, p: float, level: float
 ) -> None:
     narrow = half * share
-    word = decide(delta, half, narrow, p, level, MARGIN, floor)
-    applying = [w for w, a in conditions(delta, half, narrow, p, level, floor).items() if a]
+    word = decide(delta, half, narrow, p, level, MARGIN)
+    applying = [w for w, a in conditions(delta, half, narrow, p, level).items() if a]
     assert applying == [word]
 
 
@@ -87,37 +85,31 @@ def test_a_sentence_has_the_claim_its_numbers_and_the_size() -> None:
         (Word.WORSE_UNCERTAIN, "loses to", ["Size uncertain", "0.5-point margin"]),
         (Word.WORSE_NEGLIGIBLE, "loses to", ["negligible", "90 % interval +1.1 to +2.5"]),
         (Word.TIED, "ties with", ["Tied within the 0.5-point margin", "+1.1 to +2.5"]),
-        (
-            Word.NEEDS_SEEDS,
-            "vs",
-            ["Inconclusive: needs about 7 more seeds", "4 to over 1,000", "0.5 points", "80 %"],
-        ),
-        (
-            Word.NEEDS_EXAMPLES,
-            "vs",
-            ["Inconclusive: needs about 4,100 test examples", "0.5 points", "80 %"],
-        ),
     ],
 )
 def test_each_word_has_its_sentence(word: Word, verb: str, parts: list[str]) -> None:
-    c = replace(EXAMPLE, word=word, more_seeds=(7.0, 4.0, inf), examples_needed=4100)
+    c = replace(EXAMPLE, word=word)
     assert c.sentence.startswith(f"mean {verb} cls on rotten_tomatoes × minilm: +1.8 points")
     assert [part for part in parts if part not in c.sentence] == []
 
 
-def test_an_inconclusive_verdict_names_what_it_needs() -> None:
-    examples = replace(EXAMPLE, word=Word.NEEDS_EXAMPLES, examples_needed=34_000)
-    assert examples.verdict == "inconclusive: needs about 34,000 test examples"
-    seeds = replace(EXAMPLE, word=Word.NEEDS_SEEDS, more_seeds=(1.0, 0.0, 8.0))
-    assert seeds.verdict == "inconclusive: needs about 1 more seed"
-    assert "more than 1,000 seeds" in replace(seeds, more_seeds=(inf, 8.0, inf)).verdict
-    assert EXAMPLE.verdict == "better"
-
-
-def test_seeds_that_already_suffice_for_the_margin_are_not_requested() -> None:
-    c = replace(EXAMPLE, word=Word.NEEDS_SEEDS, more_seeds=(-2.0, -4.0, 3.0))
-    assert "Inconclusive: probably smaller than the margin" in c.sentence
-    assert "more seeds" not in c.sentence
+@pytest.mark.parametrize(
+    ("needs", "quantiles", "parts"),
+    [
+        ((17.0, 872.0), (14.0, inf), ["about 7 more seeds (range 4 to over 100) to detect"]),
+        ((11.0, 872.0), (10.0, 18.0), ["about 1 more seed (range 0 to 8) to detect"]),
+        ((10.0, 34_123.0), None, ["about 34,000 test examples with 10 seeds to detect"]),
+        ((43.0, 3749.6), None, ["about 43 seeds and 3,700 test examples to detect"]),
+        ((inf, inf), None, ["more seeds and test examples than can be advised"]),
+        ((10.0, 872.0), None, ["probably smaller than the margin, since these runs detect"]),
+    ],
+)
+def test_an_inconclusive_verdict_names_what_it_needs(needs, quantiles, parts) -> None:
+    c = replace(EXAMPLE, word=Word.INCONCLUSIVE, needs=needs, seeds_range=quantiles)
+    parts = [*parts, "a difference of 0.5 points with 80 % power", "vs cls"]
+    assert [part for part in parts if part not in c.sentence] == []
+    assert c.verdict.startswith("inconclusive: ")
+    assert c.verdict.removeprefix("inconclusive: ") in c.sentence
 
 
 def test_no_verdict_gives_the_reason_and_describes_the_difference() -> None:
@@ -131,15 +123,18 @@ def test_no_verdict_gives_the_reason_and_describes_the_difference() -> None:
 def test_planned_and_unplanned_looks_are_marked() -> None:
     looks = replace(EXAMPLE, looks=(5, 10, 20), level=0.05 / 3)
     assert "98.3 % interval" in looks.sentence
-    assert "look 2 of 3 at level .017" in looks.sentence
+    assert "p = .002, Holm over 5, corrected for 3 looks" in looks.sentence
     unplanned = replace(looks, seeds=tuple(range(7)), exploratory=True)
-    assert unplanned.sentence.startswith("Exploratory, looks were planned at 5, 10, 20 seeds:")
-    assert "Holm over 5, at level .017" in unplanned.sentence
+    assert unplanned.sentence.startswith("Exploratory, planned at 5, 10, 20 seeds:")
+
+
+def test_collapsed_runs_end_the_sentence() -> None:
+    assert replace(EXAMPLE, collapsed="1 of 5 runs.").sentence.endswith("margin. 1 of 5 runs.")
 
 
 def test_small_and_large_p_and_a_zero_difference_are_formatted() -> None:
-    assert "p < .001" in replace(EXAMPLE, p_holm=1e-9).sentence
-    assert "p = 1," in replace(EXAMPLE, p_holm=1.0).sentence
+    assert "p < .001" in replace(EXAMPLE, p_adjusted=1e-9).sentence
+    assert "p = 1," in replace(EXAMPLE, p_adjusted=1.0).sentence
     assert ": +0.0 points" in replace(EXAMPLE, delta=-0.001).sentence
 
 

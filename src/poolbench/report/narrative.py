@@ -10,10 +10,13 @@ from poolbench.report.summary import Findings, Standing, Task, control, without_
 from poolbench.report.tables import DIGITS, date_of, runs_frame
 from poolbench.runs.record import RunRecord
 from poolbench.runs.study import varying_settings
+from poolbench.stats.best import Best
+from poolbench.stats.power import needed, smallest_difference
 from poolbench.stats.verdict import (
     METRIC_NAMES,
+    Comparison,
     Word,
-    format_p,
+    format_needs,
     format_percent,
     format_points,
     plural,
@@ -80,7 +83,7 @@ def answer(task: Task, metric: str) -> Answer:
         )
     unjudged = ", ".join(s.pooler for s in task.candidates if s.pooler not in best.loss)
     cost = f"Cost: {_cost(chosen)}{_gain(task, chosen)}."
-    parts = [reason, _choice(task), best_group(task), cost, _ahead(task, chosen)]
+    parts = [reason, _choice(task), best_group(task), _advice(best, c), cost, _ahead(task, chosen)]
     parts += [f"No verdict on {unjudged}." if unjudged else "", _caveat(task)]
     return Answer(headline, " ".join(filter(None, parts)))
 
@@ -120,15 +123,15 @@ def missing(findings: Findings) -> list[str]:
 def run_facts(findings: Findings) -> dict[str, str]:
     """How the study was run; where runs differ, each value with its number of runs."""
     protocol, frame = findings.protocol, runs_frame(findings)
-    looks = ", ".join(map(str, protocol.looks))
-    count = plural(len(protocol.looks), "planned look")
+    planned = protocol.looks
+    looks = f"tests at {', '.join(map(str, planned))} seeds" if planned else "one test"
     facts = {
         "runs": ", ".join(f"{n} {status}" for status, n in frame["status"].value_counts().items()),
         "seeds": ", ".join(map(str, sorted(frame["seed"].unique()))),
         "metric": METRIC_NAMES[protocol.metric],
         "reference": protocol.reference,
         "margin": f"{protocol.margin:g} points",
-        "alpha": f"{format_percent(protocol.alpha)}, over {count} at {looks} seeds",
+        "alpha": f"{format_percent(protocol.alpha)}, {looks}",
     }
     if findings.selection:
         chosen = findings.selection
@@ -208,6 +211,20 @@ def _choice(task: Task) -> str:
     return f"It has the highest mean of {', '.join(cheap)}, which cost the same ({what}){less}."
 
 
+def _advice(best: Best, c: Comparison) -> str:
+    """What these runs can find, and what would decide between two poolers."""
+    level = best.level / best.family
+    found = 100 * smallest_difference(c.estimate, len(c.seeds), c.examples, level, c.power)
+    power = f"with {format_percent(c.power)} power"
+    finds = f"These runs find a difference of {found:.1f} points or more {power}."
+    if best.decided:
+        return finds
+    # A bound below the margin needs the power of a one-sided test against the margin.
+    needs = needed(c.estimate, best.margin / 100, 2 * level, c.power)
+    wanted = format_needs(needs, len(c.seeds), c.examples)
+    return f"{finds} If {c.second} and {c.first} are equal, {wanted} would decide, {power}."
+
+
 def _ahead(task: Task, chosen: Standing) -> str:
     """The highest mean, if it is visibly above that of the chosen pooler."""
     leader = next(s for s in task.candidates if task.best and s.pooler in task.best.loss)
@@ -224,16 +241,15 @@ def _caveat(task: Task) -> str:
 
 
 def _looks(findings: Findings) -> str:
-    planned = ", ".join(map(str, findings.protocol.looks))
     pairs = [c for task in findings.tasks for c in task.pairs if c.word is not Word.NONE]
     if not pairs:
-        return f"Looks were planned at {planned} seeds; none has given a verdict."
+        return "No verdict was given."
     lines = []
     for seeds, c in sorted({len(c.seeds): c for c in pairs}.items()):
-        level = format_p(c.level).removeprefix("= ")
-        look = f"look {c.look} of {len(c.looks)} ({planned} seeds), at level {level}"
+        planned = ", ".join(map(str, c.looks))
+        look = f"look {c.look} of {len(c.looks)}, as planned ({planned} seeds)"
         if c.exploratory:
-            look = f"not one of the planned looks ({planned}): exploratory"
+            look = f"not a planned look ({planned} seeds): exploratory"
         lines.append(f"tested at {seeds} seeds, {look}")
     return f"{'; '.join(lines).capitalize()}."
 

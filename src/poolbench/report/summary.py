@@ -218,7 +218,7 @@ def find(study: Study, protocol: Protocol, selection: Selection | None = None) -
             texts=study.test_texts.get(place),
         )
         tasks.append(task)
-    across = compare_across(against, protocol) if len(tasks) > 1 and against else []
+    across = compare_across(against) if len(tasks) > 1 and against else []
     across.sort(key=lambda a: (a.delta is None, -(a.delta or 0.0)))
     return Findings(study, protocol, tasks, across, selection, notes)
 

@@ -25,10 +25,21 @@ from poolbench.stats.verdict import (
 
 DASH = "\N{EN DASH}"  # an unknown value
 DIGITS = 12  # of a digest: enough to compare two by eye
-SIGNS = {Word.TIED: "=", Word.NEEDS_SEEDS: "?", Word.NEEDS_EXAMPLES: "?", Word.NONE: DASH}
+SIGNS = {Word.TIED: "=", Word.INCONCLUSIVE: "?", Word.NONE: DASH}
 COMPARED = (
-    *("dataset", "encoder", "first", "second", "metric", "delta", "p", "p_holm", "family", "word"),
-    *("why", "exploratory", "margin", "examples", "examples_needed"),
+    *(
+        "dataset",
+        "encoder",
+        "first",
+        "second",
+        "metric",
+        "delta",
+        "p",
+        "p_adjusted",
+        "family",
+        "word",
+    ),
+    *("why", "exploratory", "margin", "examples", "finds", "collapsed"),
 )
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a formula begins in a spreadsheet
 
@@ -105,7 +116,7 @@ def verdict_table(task: Task, findings: Findings) -> Table:
             "verdict": _verdict(c) if c else "reference",
             "difference": c and c.delta,
             interval: c and _interval(c, ends),
-            "p (Holm)": c and _p(c.p_holm),
+            "p (corrected)": c and _p(c.p_adjusted),
             metric: s.mean,
             "seeds": len(c.seeds if c else s.scores) or None,
             "examples": (c.examples if c else len(s.right)) or None,
@@ -152,7 +163,7 @@ def across_table(across: list[Across]) -> Table:
             "worse on at least": a.loses_at_least,
             "mean difference": a.delta,
             "interval": a.interval and Cell(format_interval(a.interval), a.delta),
-            "p (Holm)": _p(a.p),
+            "p (corrected)": _p(a.p),
         }
         for a in across
     )
@@ -176,9 +187,12 @@ def comparison_frame(findings: Findings) -> pd.DataFrame:
         for c in (*task.against, *task.pairs):
             row = {name: getattr(c, name) for name in COMPARED}
             row |= {"first_control": control(c.first), "second_control": control(c.second)}
-            row |= dict(zip(("low", "high"), c.interval or (None, None), strict=True))
-            more = c.more_seeds or (None, None, None)
-            row |= dict(zip(("more_seeds", "more_seeds_10", "more_seeds_90"), more, strict=True))
+            for names, values in (
+                (("low", "high"), c.interval),
+                (("seeds_needed", "examples_needed"), c.needs),
+                (("seeds_10", "seeds_90"), c.seeds_range),
+            ):
+                row |= dict(zip(names, values or (None, None), strict=True))
             row["compared_with"] = "reference" if c in task.against else "all pairs"
             rows.append(row | {"confidence": 1 - c.level, "seeds": len(c.seeds) or None})
     return frame_of(rows)
@@ -240,7 +254,7 @@ def _cell(value: Any, style: str) -> Cell:
 
 
 def _verdict(c: Comparison) -> Cell:
-    note = c.why or "exploratory" * c.exploratory
+    note = c.why or "; ".join(filter(None, ["exploratory" * c.exploratory, c.collapsed]))
     kind = f"{'why' if c.why else 'word'} {_kind(c.word)}"
     return Cell(f"{_sign(c.word)} {c.verdict}", str(c.word), kind, note)
 

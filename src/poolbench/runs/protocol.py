@@ -53,7 +53,8 @@ class Protocol(_Declared):
         reference: pooler that all others are compared with.
         metric: of the test split.
         margin: difference in points (hundredths of the metric) that does not matter.
-        looks: numbers of seeds at which the study may be tested, each at alpha / len(looks).
+        looks: numbers of seeds at which the study may be tested, each at alpha / len(looks); None
+            is one look, at the planned seeds.
         alpha: probability of any false positive in one family of comparisons.
         power: probability of finding a difference as large as the margin, for advice.
         published: table to compare with; it may be added at any time.
@@ -62,7 +63,7 @@ class Protocol(_Declared):
     reference: str = "cls"
     metric: Metric = "accuracy"
     margin: float = Field(0.5, gt=0, le=100)
-    looks: Annotated[list[int], AfterValidator(_ascending)] = [5, 10, 20]
+    looks: Annotated[list[int], AfterValidator(_ascending)] | None = None
     alpha: float = Field(0.05, ge=1e-9, lt=0.5)
     power: float = Field(0.8, ge=0.5, lt=1)
     published: PublishedTable | None = None

@@ -7,7 +7,6 @@ from math import ceil, log2, sqrt
 import numpy as np
 from scipy import stats
 
-from poolbench.runs.protocol import Protocol
 from poolbench.stats.paired_test import Crossed, crossed, holm, two_sided_p
 from poolbench.stats.scores import Array
 from poolbench.stats.verdict import Comparison, Word, format_estimate, format_p, format_test, plural
@@ -20,8 +19,8 @@ class Across:
     """One pair of poolers over all its tasks.
 
     ``delta`` and ``interval`` (points, first minus second) are the mean over *these* datasets,
-    with encoders averaged inside a dataset; ``p`` and ``p_new`` (for new datasets) are corrected by
-    Holm over ``family`` pairs. None: not computed, for the reason in ``why_...``.
+    with encoders averaged inside a dataset; ``p`` and ``p_new`` (for new datasets) are corrected
+    for ``family`` pairs (Holm) and the looks. None: not computed, for the reason in ``why_...``.
     """
 
     first: str
@@ -39,6 +38,11 @@ class Across:
     why_not_new: str | None = None
 
     @property
+    def looks(self) -> int:
+        """Number of planned looks."""
+        return len(self.tasks[0].looks)
+
+    @property
     def counts(self) -> dict[str, int]:
         """Tasks by outcome for the first pooler; it wins or loses by any amount, after Holm."""
         words = [c.word for c in self.tasks]
@@ -46,7 +50,7 @@ class Across:
             "wins": sum(word.wins for word in words),
             "ties": words.count(Word.TIED),
             "losses": sum(word.loses for word in words),
-            "undecided": words.count(Word.NEEDS_SEEDS) + words.count(Word.NEEDS_EXAMPLES),
+            "undecided": words.count(Word.INCONCLUSIVE),
             "no verdict": words.count(Word.NONE),
         }
 
@@ -67,7 +71,10 @@ class Across:
         if self.delta is None or self.interval is None:
             mean = f"No mean difference ({self.why_no_mean})."
         else:
-            metric, test = self.tasks[0].metric, format_test(self.p, self.family)
+            metric, test = (
+                self.tasks[0].metric,
+                format_test(self.p, self.family, len(self.tasks[0].looks)),
+            )
             estimate = format_estimate(self.delta, metric, self.level, self.interval, test)
             mean = f"Mean over these datasets {estimate}."
         return f"{counted} {mean} {self._scope()}"
@@ -76,13 +83,13 @@ class Across:
         if self.p_new is None or self.delta is None:
             return f"Nothing is claimed about new datasets ({self.why_not_new})."
         test = f"sign-flip over datasets, p {format_p(self.p_new)}"
-        if self.p_new > self.level:
+        if self.p_new > self.level * self.looks:
             return f"Not shown to hold on new datasets ({test})."
         better, other = (self.first, self.second) if self.delta > 0 else (self.second, self.first)
         return f"On new datasets like these {better} beats {other} on average ({test})."
 
 
-def compare_across(comparisons: Iterable[Comparison], protocol: Protocol) -> list[Across]:
+def compare_across(comparisons: Iterable[Comparison]) -> list[Across]:
     """Each pair over all datasets and encoders, from its comparisons on single tasks.
 
     "Beats on at least k" is the partial conjunction of Dror et al. (2017) on the guarded p, at
@@ -92,9 +99,8 @@ def compare_across(comparisons: Iterable[Comparison], protocol: Protocol) -> lis
     by_pair: dict[tuple[str, str], list[Comparison]] = {}
     for c in comparisons:
         by_pair.setdefault((c.first, c.second), []).append(c)
-    level = protocol.alpha / len(protocol.looks)
-    found = [_over_tasks(tuple(tasks), len(by_pair), level) for tasks in by_pair.values()]
-    p, p_new = _adjusted([a.p for a in found]), _adjusted([a.p_new for a in found])
+    found = [_over_tasks(tuple(tasks), len(by_pair)) for tasks in by_pair.values()]
+    p, p_new = _adjusted(found, "p"), _adjusted(found, "p_new")
     return [replace(a, p=one, p_new=new) for a, one, new in zip(found, p, p_new, strict=True)]
 
 
@@ -121,13 +127,18 @@ def sign_flip_p(differences: Array) -> float:
     return float(test.pvalue)
 
 
-def _adjusted(p: Sequence[float | None]) -> list[float | None]:
-    """Holm's correction; a missing p counts as 1 and stays missing."""
+def _adjusted(found: Sequence[Across], name: str) -> list[float | None]:
+    """p corrected for the pairs and the looks; a missing one counts as 1 and stays missing."""
+    p = [getattr(a, name) for a in found]
     adjusted = holm(np.array([1.0 if value is None else value for value in p]))
-    return [None if value is None else float(a) for value, a in zip(p, adjusted, strict=True)]
+    return [
+        None if value is None else min(float(holms) * a.looks, 1.0)
+        for a, value, holms in zip(found, p, adjusted, strict=True)
+    ]
 
 
-def _over_tasks(tasks: tuple[Comparison, ...], family: int, level: float) -> Across:
+def _over_tasks(tasks: tuple[Comparison, ...], family: int) -> Across:
+    level = tasks[0].level
     by_dataset: dict[str, list[Comparison]] = {}
     for c in tasks:
         by_dataset.setdefault(c.dataset, []).append(c)
@@ -139,7 +150,7 @@ def _over_tasks(tasks: tuple[Comparison, ...], family: int, level: float) -> Acr
     # Encoders share the test examples of a dataset, so they are averaged example by example:
     # treating them as independent would count the same examples twice.
     estimates = [
-        crossed(np.mean([c.differences for c in of_dataset], axis=0))
+        crossed(np.mean([c.differences for c in of_dataset], axis=0), of_dataset[0].groups)
         for of_dataset in by_dataset.values()
     ]
     delta, half, p = _mean_of_datasets(estimates, level)

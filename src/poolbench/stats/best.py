@@ -67,9 +67,10 @@ def best_of(runs: Sequence[ScoredRun], pairs: Sequence[Comparison]) -> Best | No
     metric, level, poolers = pairs[0].metric, pairs[0].level, len({r.pooler for r in runs})
     by_pooler = {name: [r for r in runs if r.pooler == name] for name in names}
     scores = {name: np.stack([r.scores(metric) for r in of]) for name, of in by_pooler.items()}
-    labels = by_pooler[names[0]][0].labels
-    best = compare_with_best(scores, pairs[0].margin, level, poolers - 1)
-    useful = [n for n in names if beats_baselines(scores[n], labels, metric, level / poolers)]
+    labels, groups = by_pooler[names[0]][0].labels, by_pooler[names[0]][0].groups
+    best = compare_with_best(scores, pairs[0].margin, level, poolers - 1, groups)
+    tested = (labels, metric, level / poolers, groups)
+    useful = [name for name in names if beats_baselines(scores[name], *tested)]
     return replace(best, useful=tuple(useful))
 
 

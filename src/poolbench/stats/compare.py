@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from poolbench.runs.protocol import Protocol
 from poolbench.runs.record import RunRecord
-from poolbench.stats.paired_test import Crossed, crossed, guarded_half_width, guarded_p, holm
-from poolbench.stats.power import examples_needed, seeds_range, smallest_effect
+from poolbench.stats.paired_test import guarded_half_width, guarded_p, holm
+from poolbench.stats.power import needed, seeds_range, smallest_difference
 from poolbench.stats.scores import SCORES, Array
-from poolbench.stats.verdict import Comparison, Word, decide
+from poolbench.stats.verdict import Comparison, Word, decide, format_points, plural
 
 FEWEST_SEEDS = 5  # for a test; fewer are described only
 
@@ -31,6 +31,7 @@ class ScoredRun:
         test_ids, tokens: digests of the test examples and of the tokenized dataset.
         order: one digest of the training order per epoch.
         budget: number of settings tried to tune this pooler; None where nothing was tuned.
+        groups: cluster of each test example (n,), such as its document; None: all independent.
     """
 
     dataset: str
@@ -44,6 +45,7 @@ class ScoredRun:
     tokens: str = ""
     order: tuple[str, ...] = ()
     budget: int | None = None
+    groups: NDArray[np.int64] | None = None
     _scores: dict[str, Array] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -150,76 +152,106 @@ def pairing_errors(sides: Mapping[str, Sequence[ScoredRun]]) -> Iterator[str]:
         yield f"unequal tuning budget, settings tried: {', '.join(tried)}"
 
 
+def collapsed(means: Array) -> NDArray[np.bool_]:
+    """Runs (S,) far below the others: 5 points and 5 robust standard deviations off the median."""
+    below = np.median(means) - means
+    return below > max(0.05, 5 * 1.4826 * float(np.median(np.abs(below))))
+
+
 def _compare(
     runs: list[ScoredRun], pairs: list[tuple[str, str]], protocol: Protocol
 ) -> list[Comparison]:
     found: list[Comparison] = []
     for task in sorted({(r.dataset, r.encoder) for r in runs}):
         of_task = sorted((r for r in runs if (r.dataset, r.encoder) == task), key=lambda r: r.seed)
+        # By default one look is planned, at the seeds that were declared for this task.
+        looks = tuple(protocol.looks or [len({r.seed for r in of_task})])
         sides = [{name: [r for r in of_task if r.pooler == name] for name in p} for p in pairs]
-        family = [_describe(task, both, len(pairs), protocol) for both in sides]
-        estimates = [crossed(c.differences) if c.why is None else None for c in family]
+        family = [_describe(task, both, len(pairs), looks, protocol) for both in sides]
         # A comparison without a test counts as p = 1.
-        p = np.array([1.0 if e is None else guarded_p(e) for e in estimates])
+        p = np.array([1.0 if c.why else guarded_p(c.estimate) for c in family])
+        adjusted = np.minimum(holm(p) * len(looks), 1)  # Bonferroni over the looks
         found += [
-            c if e is None else _judge(c, e, float(raw), float(adjusted))
-            for c, e, raw, adjusted in zip(family, estimates, p, holm(p), strict=True)
+            c if c.why else _judge(c, *map(float, pair))
+            for c, *pair in zip(family, p, adjusted, strict=True)
         ]
     return found
 
 
 def _describe(
-    task: tuple[str, str], sides: Mapping[str, list[ScoredRun]], family: int, protocol: Protocol
+    task: tuple[str, str],
+    sides: Mapping[str, list[ScoredRun]],
+    family: int,
+    looks: tuple[int, ...],
+    protocol: Protocol,
 ) -> Comparison:
     """The comparison before any test: its differences, or why there are none."""
     (first, second), (dataset, encoder) = sides, task
     chosen = protocol.model_dump(include={"metric", "margin", "power"})
-    chosen |= {"family": family, "looks": tuple(protocol.looks)}
-    level = protocol.alpha / len(protocol.looks)  # Bonferroni over the looks
-    blank = Comparison(first, second, dataset, encoder, level=level, **chosen)
+    chosen |= {"family": family, "looks": looks, "level": protocol.alpha / len(looks)}
+    blank = Comparison(first, second, dataset, encoder, **chosen)
     why = next(pairing_errors(sides), None)
     if why is not None:
         return replace(blank, why=why)
-    pairs = zip(sides[first], sides[second], strict=True)
-    d = np.stack([a.scores(blank.metric) - b.scores(blank.metric) for a, b in pairs])  # (S, n)
+    scores = {name: np.stack([r.scores(blank.metric) for r in of]) for name, of in sides.items()}
+    d = scores[first] - scores[second]  # (S, n)
     if len(d) == 1:
         why = "single seed, no inference"
     elif len(d) < FEWEST_SEEDS:
         why = f"descriptive only, {len(d)} of the {FEWEST_SEEDS} seeds a test needs"
+    seeds = tuple(r.seed for r in sides[first])
     return replace(
         blank,
         why=why,
-        seeds=tuple(r.seed for r in sides[first]),
+        seeds=seeds,
         examples=d.shape[1],
         delta=float(100 * d.mean()),
+        collapsed=_describe_collapsed(scores, seeds),
         differences=d,
+        groups=sides[first][0].groups,
     )
 
 
-def _judge(c: Comparison, estimate: Crossed, p: float, p_holm: float) -> Comparison:
-    delta, margin, level, seeds = float(estimate.delta), c.margin / 100, c.level, len(c.seeds)
+def _describe_collapsed(scores: Mapping[str, Array], seeds: Sequence[int]) -> str:
+    """Collapsed runs of two poolers, and their difference without these seeds, in words."""
+    lost = {name: collapsed(s.mean(axis=1)) for name, s in scores.items()}
+    first, second = scores.values()
+    kept = ~np.any(list(lost.values()), axis=0)
+    if kept.all():
+        return ""
+    listed = " and ".join(
+        f"{which.sum()} of {plural(len(seeds), 'run')} of {name} collapsed "
+        f"({_listed(np.array(seeds)[which].tolist())})"
+        for name, which in lost.items()
+        if which.any()
+    )
+    without = "it" if sum(which.sum() for which in lost.values()) == 1 else "them"
+    return f"{listed}; without {without} {format_points(100 * (first - second)[kept].mean())}."
+
+
+def _judge(c: Comparison, p: float, p_adjusted: float) -> Comparison:
+    estimate, delta, margin = c.estimate, float(c.estimate.delta), c.margin / 100
     # Power at this level holds whatever the results of the other pairs in the family.
-    sure = level / c.family
-    floor = float(smallest_effect(estimate, sure, c.power))
-    half, narrow = (float(guarded_half_width(estimate, a)) for a in (level, 2 * level))
-    word = decide(delta, half, narrow, p_holm, level, margin, floor)
-    more_seeds, examples = None, None
-    if word is Word.NEEDS_SEEDS:
-        about, low, high = seeds_range(estimate, margin, sure, c.power)
-        more_seeds = (about - seeds, low - seeds, high - seeds)
-    if word is Word.NEEDS_EXAMPLES:
-        examples = int(examples_needed(estimate, margin, sure, c.power))
+    sure = c.level / c.family
+    half, narrow = (float(guarded_half_width(estimate, a)) for a in (c.level, 2 * c.level))
+    word = decide(delta, half, narrow, p_adjusted, c.level * len(c.looks), margin)
+    needs, quantiles = None, None
+    if word is Word.INCONCLUSIVE:
+        needs = needed(estimate, margin, sure, c.power)
+        if needs[0] > len(c.seeds) and needs[1] == c.examples:
+            quantiles = seeds_range(estimate, margin, sure, c.power)
     return replace(
         c,
         delta=100 * delta,
         interval=(100 * (delta - half), 100 * (delta + half)),
         narrow_interval=(100 * (delta - narrow), 100 * (delta + narrow)),
         p=p,
-        p_holm=p_holm,
+        p_adjusted=p_adjusted,
         word=word,
-        exploratory=seeds not in c.looks,
-        more_seeds=more_seeds,
-        examples_needed=examples,
+        exploratory=len(c.seeds) not in c.looks,
+        needs=needs,
+        seeds_range=quantiles,
+        finds=100 * smallest_difference(estimate, len(c.seeds), c.examples, sure, c.power),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from poolbench.stats.scores import Array
 
@@ -107,7 +107,7 @@ def two_sided_p(delta: Values, variance: Values, dof: Values) -> Array:
     size = np.abs(delta)
     t = np.where(size > 0, np.inf, 0.0)
     np.divide(size, np.sqrt(variance), out=t, where=np.greater(variance, 0))
-    return np.asarray(2 * stats.t.sf(t, dof), dtype=np.float64)
+    return np.asarray(2 * special.stdtr(dof, -t), dtype=np.float64)
 
 
 def guarded_p(estimate: Crossed) -> Array:
@@ -118,7 +118,7 @@ def guarded_p(estimate: Crossed) -> Array:
 
 def guarded_half_width(estimate: Crossed, alpha: float) -> Array:
     """Half width (...) of the widest 1 - alpha interval of the guards."""
-    halves = [stats.t.isf(alpha / 2, dof) * np.sqrt(v) for v, dof in estimate.guards]
+    halves = [-special.stdtrit(dof, alpha / 2) * np.sqrt(v) for v, dof in estimate.guards]
     return np.asarray(np.stack(halves).max(axis=0), dtype=np.float64)
 
 

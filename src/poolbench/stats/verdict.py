@@ -1,15 +1,18 @@
-"""From numbers to one of ten words, and to one sentence."""
+"""From numbers to one of nine words, and to one sentence."""
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from math import inf
 
 import numpy as np
+from numpy.typing import NDArray
 
+from poolbench.stats.paired_test import Crossed, crossed
 from poolbench.stats.power import MOST_SEEDS
 from poolbench.stats.scores import Array
 
-METRIC_NAMES = {"accuracy": "accuracy", "f1_macro": "macro-F1"}
+METRIC_NAMES = {"accuracy": "accuracy", "f1_macro": "macro-F1", "brier": "Brier score"}
 
 
 class Word(StrEnum):
@@ -22,8 +25,7 @@ class Word(StrEnum):
     WORSE_UNCERTAIN = "worse, size uncertain"
     WORSE_NEGLIGIBLE = "worse but negligible"
     TIED = "tied within the margin"
-    NEEDS_SEEDS = "inconclusive: needs more seeds"
-    NEEDS_EXAMPLES = "inconclusive: needs more test examples"
+    INCONCLUSIVE = "inconclusive"
     NONE = "no verdict"
 
     @property
@@ -50,9 +52,11 @@ class Comparison:
 
     Differences, intervals and the margin are in points, first minus second. Without a verdict
     ``why`` is the reason, and values that were not computed are None. ``interval`` has confidence
-    1 - ``level``, ``narrow_interval`` (for the tie) 1 - 2 ``level``; both are for this pair alone,
-    while ``p_holm`` is corrected for all ``family`` comparisons. ``more_seeds`` is the estimate
-    and its 10 % and 90 % quantiles, inf beyond the advised maximum.
+    1 - ``level``, ``narrow_interval`` (for the tie) 1 - 2 ``level``; both are for this pair alone
+    and for one of the ``looks``, while ``p_adjusted`` is corrected for the ``family`` comparisons
+    (Holm) and the looks. ``needs`` are the seeds and examples with which the margin would be
+    detected, ``seeds_range`` the 10 % and 90 % quantiles of the seeds; inf beyond the advised
+    maximum. ``finds`` is the smallest difference that is detected with the power of the protocol.
     """
 
     first: str
@@ -72,14 +76,22 @@ class Comparison:
     interval: tuple[float, float] | None = None
     narrow_interval: tuple[float, float] | None = None
     p: float | None = None
-    p_holm: float | None = None
+    p_adjusted: float | None = None
     word: Word = Word.NONE
     exploratory: bool = False
-    more_seeds: tuple[float, float, float] | None = None
-    examples_needed: int | None = None
+    needs: tuple[float, float] | None = None
+    seeds_range: tuple[float, float] | None = None
+    finds: float | None = None
+    collapsed: str = ""  # which runs are far below the others, in words
     differences: Array = field(  # (S, n), in units of the score
         default_factory=lambda: np.empty((0, 1)), repr=False, compare=False
     )
+    groups: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def estimate(self) -> Crossed:
+        """Mean difference and mean squares."""
+        return crossed(self.differences, self.groups)
 
     @property
     def per_seed(self) -> tuple[float, ...]:
@@ -89,16 +101,11 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """The word, with the number of seeds or examples where more are needed."""
-        if self.word is Word.NEEDS_EXAMPLES and self.examples_needed is not None:
-            return f"inconclusive: needs about {self.examples_needed:,} test examples"
-        if self.word is not Word.NEEDS_SEEDS or self.more_seeds is None:
+        if self.word is not Word.INCONCLUSIVE or self.needs is None:
             return str(self.word)
-        about = self.more_seeds[0]
-        if about <= 0:
+        if self.needs == (len(self.seeds), self.examples):
             return "inconclusive: probably smaller than the margin"
-        if about == inf:
-            return f"inconclusive: needs more than {MOST_SEEDS:,} seeds"
-        return f"inconclusive: needs about {plural(round(about), 'more seed')}"
+        return f"inconclusive: needs {format_needs(self.needs, len(self.seeds), self.examples)}"
 
     @property
     def look(self) -> int:
@@ -117,13 +124,10 @@ class Comparison:
             difference = f"{format_points(self.delta)} points {METRIC_NAMES[self.metric]}"
             return f"{claim} no verdict ({self.why}); {difference} ({size})."
         looks = ", ".join(map(str, self.looks))
-        prefix = f"Exploratory, looks were planned at {looks} seeds: " if self.exploratory else ""
-        test = f"{size}; {format_test(self.p_holm, self.family)}"
-        if len(self.looks) > 1:
-            look = "at" if self.exploratory else f"look {self.look} of {len(self.looks)} at"
-            test += f", {look} level {_decimal(self.level)}"
+        prefix = f"Exploratory, planned at {looks} seeds: " if self.exploratory else ""
+        test = f"{size}; {format_test(self.p_adjusted, self.family, len(self.looks))}"
         estimate = format_estimate(self.delta, self.metric, self.level, self.interval, test)
-        return f"{prefix}{claim} {estimate}. {_conclusion(self)}"
+        return f"{prefix}{claim} {estimate}. {_conclusion(self)} {self.collapsed}".rstrip()
 
     def swapped(self) -> "Comparison":
         """The same comparison with the poolers exchanged."""
@@ -139,18 +143,15 @@ class Comparison:
         )
 
 
-def decide(
-    delta: float, half: float, narrow: float, p: float, level: float, margin: float, floor: float
-) -> Word:
-    """The word for one difference; all but ``p`` and ``level`` in the same units.
+def decide(delta: float, half: float, narrow: float, p: float, alpha: float, margin: float) -> Word:
+    """The word for one difference; all but ``p`` and ``alpha`` in the same units.
 
     ``half`` and ``narrow`` are half widths of the intervals for the size and for the tie (two
-    one-sided tests, Schuirmann 1987); ``floor`` is the smallest difference that infinitely many
-    seeds detect on this test set.
+    one-sided tests, Schuirmann 1987); ``p`` is corrected for comparisons and looks.
     """
     tied, large = abs(delta) + narrow < margin, abs(delta) - half > margin
-    if p > level:
-        return Word.TIED if tied else Word.NEEDS_EXAMPLES if floor > margin else Word.NEEDS_SEEDS
+    if p > alpha:
+        return Word.TIED if tied else Word.INCONCLUSIVE
     word = Word.BETTER_NEGLIGIBLE if tied else Word.BETTER if large else Word.BETTER_UNCERTAIN
     return word if delta > 0 else _MIRRORED[word]
 
@@ -173,9 +174,22 @@ def format_estimate(
     return f"{format_points(delta)} points {METRIC_NAMES[metric]} ({confidence}; {test})"
 
 
-def format_test(p: float | None, family: int) -> str:
-    """A p value and its correction: p = .002, Holm over 5."""
-    return f"p {format_p(p)}" + f", Holm over {family}" * (family > 1)
+def format_test(p: float | None, family: int, looks: int) -> str:
+    """A p value and its correction: p = .002, Holm over 5, corrected for 3 looks."""
+    holm = f", Holm over {family}" * (family > 1)
+    return f"p {format_p(p)}{holm}" + f", corrected for {looks} looks" * (looks > 1)
+
+
+def format_needs(needs: tuple[float, float], seeds: int, examples: int) -> str:
+    """What is needed beyond these seeds and examples: about 8 more seeds."""
+    if max(needs) == inf:
+        return "more seeds and test examples than can be advised"
+    wanted = f"{float(f'{needs[1]:.2g}'):,.0f} test examples"
+    if needs[0] == seeds:
+        return f"about {wanted}"
+    if needs[1] == examples:
+        return f"about {plural(round(needs[0]) - seeds, 'more seed')}"
+    return f"about {needs[0]:,.0f} seeds and {wanted}"
 
 
 def format_percent(share: float) -> str:
@@ -214,11 +228,12 @@ def _conclusion(c: Comparison) -> str:
             return f"But negligible: smaller than the {margin} ({narrow})."
         case Word.TIED:
             return f"Tied within the {margin} ({narrow})."
-        case Word.NEEDS_EXAMPLES:
-            return f"{c.verdict.capitalize()} to {detect}; more seeds alone are not enough."
-    about, low, high = c.more_seeds or (inf, inf, inf)
-    if about <= 0:
-        return f"{c.verdict.capitalize()}, since these seeds {detect}."
-    most = f"{max(high, 0):,.0f}" if high < inf else f"over {MOST_SEEDS:,}"
-    quantiles = f" (range {max(low, 0):,.0f} to {most})" if high > low else ""
-    return f"{c.verdict.capitalize()}{quantiles} to {detect}."
+    verdict = c.verdict.capitalize()
+    if c.needs is None or c.needs == (len(c.seeds), c.examples):
+        return f"{verdict}, since these runs {detect}."
+    low, high = c.seeds_range or (0.0, 0.0)
+    low, high = max(low - len(c.seeds), 0), max(high - len(c.seeds), 0)
+    most = f"{high:,.0f}" if high < inf else f"over {MOST_SEEDS}"
+    quantiles = f" (range {low:,.0f} to {most})" if high > low else ""
+    fixed = f" with {len(c.seeds)} seeds" if c.needs[0] == len(c.seeds) else ""
+    return f"{verdict}{quantiles}{fixed} to {detect}."

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from poolbench.core.errors import UserError
 from poolbench.report.build import findings_of, write_report
 from poolbench.report.narrative import caveats
 from poolbench.report.tables import verdict_table
-from poolbench.runs.record import RECORD
+from poolbench.runs.record import RECORD, write_record
+from poolbench.stats.verdict import Word
 from scripts import leaderboard, report
 from tests.report.studies import (
     CLEAR,
@@ -37,7 +39,9 @@ def test_a_study_becomes_four_files_with_one_answer(tmp_path: Path, capsys) -> N
     assert (study / "report.md").read_text().startswith("**Not decided on reviews × tiny: ")
     comparison = pd.read_csv(study / "comparison.csv")
     with_reference = comparison[comparison.compared_with == "reference"].set_index("first")
-    assert with_reference.word.to_dict() == {"attention": "better", "conv": "better"}
+    for metric in ("accuracy", "brier"):
+        words = with_reference[with_reference.metric == metric].word.to_dict()
+        assert words == {"attention": "better", "conv": "better"}
     assert (comparison.compared_with == "all pairs").sum() == 3
     runs = pd.read_csv(study / "runs.csv")
     assert set(runs.status) == {"ok"}
@@ -83,6 +87,26 @@ def test_the_answer_has_the_caveat_of_the_encoder(tmp_path: Path) -> None:
     config = {"encoder": {"caveat": "It was trained with mean pooling."}}
     findings = findings_of(write_study(tmp_path / "noted", CLEAR, spec={"config": config}))
     assert reason(findings).endswith("Note: It was trained with mean pooling.")
+
+
+def test_probabilities_get_a_verdict_of_their_own(tmp_path: Path) -> None:
+    """conv predicts the same classes as cls, and is surer of the right ones."""
+    labels = np.random.default_rng(0).integers(0, 2, EXAMPLES)
+    for seed in range(5):
+        predictions = np.where(
+            np.random.default_rng(seed).random(EXAMPLES) < 0.2, 1 - labels, labels
+        )
+        for pooler, scale in (("cls", 1.0), ("conv", 3.0)):
+            record = write_run(tmp_path, pooler, seed, predictions=predictions)
+            predicted = record.model_copy(update={"folder": record.folder}).predictions
+            logits = np.where((predictions == labels)[:, None], scale, 1.0) * predicted.logits
+            write_record(record, replace(predicted, logits=logits.astype(np.float32)))
+    (task,) = findings_of(tmp_path).tasks
+    assert task.against[0].word is Word.TIED
+    assert task.probabilities[0].word is Word.BETTER
+    assert "points Brier score" in task.probabilities[0].sentence
+    row = verdict_table(task, findings_of(tmp_path)).frame.set_index("pooler").loc["conv"]
+    assert row["by Brier score"].text == "▲ better"
 
 
 def test_indistinguishable_poolers_are_not_ranked(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolbench.stats.scores import accuracy_scores, macro_f1_scores
+from poolbench.stats.scores import accuracy_scores, brier_scores, macro_f1_scores
 
 
 def macro_f1(labels: list[int], predictions: list[int], classes: list[int]) -> float:
@@ -61,3 +61,24 @@ def test_runs_scored_together_equal_runs_scored_alone() -> None:
 def test_accuracy_is_the_mean_of_hits() -> None:
     labels = np.array([0, 1, 2, 1])
     np.testing.assert_array_equal(accuracy_scores(labels, np.array([0, 1, 0, 0])), [1, 1, 0, 0])
+
+
+def test_the_brier_score_is_the_squared_distance_to_the_true_class() -> None:
+    logits = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    labels = np.arange(40) % 3
+    exp = np.exp(logits.astype(float))
+    expected = [
+        1 - 0.5 * sum((exp[i, k] / exp[i].sum() - (labels[i] == k)) ** 2 for k in range(3))
+        for i in range(40)
+    ]
+    np.testing.assert_allclose(brier_scores(labels, logits), expected)
+    np.testing.assert_allclose(brier_scores(labels, logits + 1000), expected, rtol=1e-4)
+
+
+def test_the_brier_score_is_highest_for_the_true_probabilities() -> None:
+    labels = (np.arange(1000) >= 700).astype(int)  # 70 % of class 0
+    scores = {
+        p: brier_scores(labels, np.tile(np.log([p, 1 - p]), (1000, 1))).mean()
+        for p in (0.5, 0.6, 0.7, 0.8, 0.99)
+    }
+    assert max(scores, key=scores.__getitem__) == 0.7

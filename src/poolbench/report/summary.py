@@ -13,7 +13,12 @@ from poolbench.runs.record import ContractLine, RunRecord
 from poolbench.runs.study import Study
 from poolbench.stats.across_datasets import Across, compare_across
 from poolbench.stats.best import Best, best_of
-from poolbench.stats.compare import ScoredRun, compare_all_pairs, compare_with_reference
+from poolbench.stats.compare import (
+    ScoredRun,
+    compare_all_pairs,
+    compare_probabilities,
+    compare_with_reference,
+)
 from poolbench.stats.scores import Array
 from poolbench.stats.verdict import Comparison
 
@@ -99,8 +104,9 @@ class Standing:
 class Task:
     """One dataset with one encoder, and the standings of all its poolers, best mean first.
 
-    ``against`` are the comparisons with the reference, ``pairs`` those of all pairs; ``best`` are
-    the comparisons with the best, without controls, None if fewer than two poolers have verdicts.
+    ``against`` are the comparisons with the reference, ``probabilities`` the same by Brier score,
+    ``pairs`` those of all pairs; ``best`` are the comparisons with the best, without controls, None
+    if fewer than two poolers have verdicts.
     ``missing`` is the number of declared runs without a record.
     """
 
@@ -109,6 +115,7 @@ class Task:
     reference: str
     standings: list[Standing]
     against: list[Comparison]
+    probabilities: list[Comparison]
     pairs: list[Comparison]
     best: Best | None
     missing: int
@@ -187,6 +194,7 @@ def find(study: Study, protocol: Protocol, selection: Selection | None = None) -
         protocol = protocol.model_copy(update={"reference": names[0]})
     scored = [ScoredRun.from_record(r, len(selection.grid) if selection else None) for r in runs]
     against = compare_with_reference(scored, protocol)
+    probabilities = compare_probabilities(scored, protocol)
     pairs = compare_all_pairs(scored, protocol)
     tasks = []
     for place in sorted({(r.run.dataset, r.run.encoder) for r in runs}):
@@ -200,10 +208,10 @@ def find(study: Study, protocol: Protocol, selection: Selection | None = None) -
         # Poolers that only other tasks have are not shown here.
         of_task = [
             [c for c in family if (c.dataset, c.encoder) == place and c.first in rank]
-            for family in (against, pairs)
+            for family in (against, probabilities, pairs)
         ]
-        compared = sorted(of_task[0], key=lambda c: rank[c.first])
-        matched = [c for c in of_task[1] if c.second in rank]
+        compared, proper = (sorted(of, key=lambda c: rank[c.first]) for of in of_task[:2])
+        matched = [c for c in of_task[2] if c.second in rank]
         candidates = [
             r for r in scored if (r.dataset, r.encoder) == place and not control(r.pooler)
         ]
@@ -212,6 +220,7 @@ def find(study: Study, protocol: Protocol, selection: Selection | None = None) -
             protocol.reference,
             standings,
             against=compared,
+            probabilities=proper,
             pairs=matched,
             best=best_of(candidates, without_controls(matched)),
             missing=sum(r.status == "missing" for r in here),

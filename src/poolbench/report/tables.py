@@ -106,6 +106,7 @@ def to_csv(frame: pd.DataFrame) -> str:
 def verdict_table(task: Task, findings: Findings) -> Table:
     """Each pooler against the reference, with its costs."""
     compared = {c.first: c for c in task.against}
+    proper = {c.first: c for c in task.probabilities}
     tested = [c for c in task.against if c.interval]
     ends = [end for c in tested for end in (*(c.interval or ()), -c.margin, c.margin)]
     interval = f"{format_percent(1 - tested[0].level)} interval" if tested else "interval"
@@ -118,6 +119,7 @@ def verdict_table(task: Task, findings: Findings) -> Table:
             interval: c and _interval(c, ends),
             "p (corrected)": c and _p(c.p_adjusted),
             metric: s.mean,
+            "by Brier score": _by_probability(proper.get(s.pooler)),
             "seeds": len(c.seeds if c else s.scores) or None,
             "examples": (c.examples if c else len(s.right)) or None,
             "parameters": s.pooler_parameters,
@@ -184,7 +186,8 @@ def comparison_frame(findings: Findings) -> pd.DataFrame:
     """One row per comparison with the reference and per pair; differences in points."""
     rows = []
     for task in findings.tasks:
-        for c in (*task.against, *task.pairs):
+        against = [(c, "reference") for c in (*task.against, *task.probabilities)]
+        for c, family in (*against, *((c, "all pairs") for c in task.pairs)):
             row = {name: getattr(c, name) for name in COMPARED}
             row |= {"first_control": control(c.first), "second_control": control(c.second)}
             for names, values in (
@@ -193,8 +196,8 @@ def comparison_frame(findings: Findings) -> pd.DataFrame:
                 (("seeds_10", "seeds_90"), c.seeds_range),
             ):
                 row |= dict(zip(names, values or (None, None), strict=True))
-            row["compared_with"] = "reference" if c in task.against else "all pairs"
-            rows.append(row | {"confidence": 1 - c.level, "seeds": len(c.seeds) or None})
+            row |= {"compared_with": family, "confidence": 1 - c.level}
+            rows.append(row | {"seeds": len(c.seeds) or None})
     return frame_of(rows)
 
 
@@ -257,6 +260,13 @@ def _verdict(c: Comparison) -> Cell:
     note = c.why or "; ".join(filter(None, ["exploratory" * c.exploratory, c.collapsed]))
     kind = f"{'why' if c.why else 'word'} {_kind(c.word)}"
     return Cell(f"{_sign(c.word)} {c.verdict}", str(c.word), kind, note)
+
+
+def _by_probability(c: Comparison | None) -> Cell | None:
+    if c is None or c.why or c.delta is None:
+        return None
+    text = f"{_sign(c.word)} {c.verdict}"
+    return Cell(text, c.delta, f"word {_kind(c.word)}", format_points(c.delta), c.sentence)
 
 
 def _interval(c: Comparison, ends: list[float]) -> Cell | None:

@@ -31,6 +31,7 @@ class ScoredRun:
         test_ids, tokens: digests of the test examples and of the tokenized dataset.
         order: one digest of the training order per epoch.
         budget: number of settings tried to tune this pooler; None where nothing was tuned.
+        logits: (n, C), for scores of the probabilities.
         groups: cluster of each test example (n,), such as its document; None: all independent.
     """
 
@@ -45,6 +46,7 @@ class ScoredRun:
     tokens: str = ""
     order: tuple[str, ...] = ()
     budget: int | None = None
+    logits: NDArray[np.float32] | None = None
     groups: NDArray[np.int64] | None = None
     _scores: dict[str, Array] = field(default_factory=dict, init=False, repr=False)
 
@@ -70,12 +72,14 @@ class ScoredRun:
             tokens=digests.tokens,
             order=tuple(digests.order),
             budget=budget,
+            logits=record.predictions.logits if record.ok else None,
         )
 
     def scores(self, metric: str) -> Array:
         """Per-example scores (n,) whose mean is the metric; computed once."""
         if metric not in self._scores:
-            self._scores[metric] = SCORES[metric](self.labels, self.predictions)
+            predicted = self.logits if metric == "brier" else self.predictions
+            self._scores[metric] = SCORES[metric](self.labels, predicted)
         return self._scores[metric]
 
 
@@ -88,6 +92,15 @@ def compare_with_reference(runs: Iterable[ScoredRun], protocol: Protocol) -> lis
     runs = list(runs)
     others = sorted({r.pooler for r in runs} - {protocol.reference})
     return _compare(runs, [(other, protocol.reference) for other in others], protocol)
+
+
+def compare_probabilities(runs: Iterable[ScoredRun], protocol: Protocol) -> list[Comparison]:
+    """The comparisons with the reference by Brier score, with the same margin in its points.
+
+    A proper score uses how certain a prediction is and often needs fewer examples. Its family is
+    its own.
+    """
+    return compare_with_reference(runs, protocol.model_copy(update={"metric": "brier"}))
 
 
 def compare_all_pairs(runs: Iterable[ScoredRun], protocol: Protocol) -> list[Comparison]:

@@ -58,7 +58,12 @@ def brier_scores(labels: NDArray[Any], logits: NDArray[Any]) -> Array:
     return np.asarray(1 - np.square(errors).sum(axis=-1) / 2)
 
 
-SCORES: dict[str, Callable[..., Array]] = {"accuracy": accuracy_scores, "f1_macro": macro_f1_scores}
+# Functions of the labels and of the predicted classes; of the logits for the Brier score.
+SCORES: dict[str, Callable[..., Array]] = {
+    "accuracy": accuracy_scores,
+    "f1_macro": macro_f1_scores,
+    "brier": brier_scores,
+}
 
 
 def baseline_scores(labels: NDArray[Any], metric: str) -> dict[str, Array]:

@@ -142,7 +142,9 @@ def test_the_schedule_warms_up_and_comes_down(scratch_encoder, monkeypatch) -> N
     optimizer = compose_runs("optimizer.warmup=0.2")[0].config.optimizer
     module = LitPooledModel(model, Classification(2), optimizer, seed=0)
     monkeypatch.setattr(
-        LitPooledModel, "trainer", type("T", (), {"estimated_stepping_batches": 10})
+        LitPooledModel,
+        "trainer",
+        type("T", (), {"estimated_stepping_batches": 10, "precision": "32-true"}),
     )
     configured = module.configure_optimizers()
     schedule, rates = configured["lr_scheduler"]["scheduler"], []

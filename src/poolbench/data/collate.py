@@ -1,5 +1,6 @@
 """Collate examples into a padded batch: the only place that pads and makes masks."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -29,9 +30,16 @@ class Batch:
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
         """The same batch on another device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in pinned memory, from which a GPU copies it; called by DataLoader."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        moved: Any = {k: v.to(device, non_blocking=non_blocking) for k, v in tensors.items()}
-        return replace(self, **moved)
+        changed: Any = {name: function(tensor) for name, tensor in tensors.items()}
+        return replace(self, **changed)
 
 
 def collate(

@@ -106,6 +106,10 @@ class TokenizedDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader[Any]:
         return self._evaluation("test")
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, _: int) -> Batch:
+        """Copy without waiting for a GPU; the batch is in pinned memory."""
+        return batch.to(device, non_blocking=device.type == "cuda")
+
     def _evaluation(self, split: str) -> DataLoader[Any]:
         examples = self.dataset.splits[split]
         return self._loader(by_length(self.dataset.lengths, examples, *self._process()))
@@ -116,7 +120,12 @@ class TokenizedDataModule(pl.LightningDataModule):
         ids: Any = torch.arange(len(self.dataset.labels))
         generator = torch.Generator()  # leaves the global random state unchanged
         return DataLoader(
-            ids, batch_size=None, sampler=sampler, collate_fn=self.collate, generator=generator
+            ids,
+            batch_size=None,
+            sampler=sampler,
+            collate_fn=self.collate,
+            generator=generator,
+            pin_memory=torch.cuda.is_available(),
         )
 
     def _process(self) -> tuple[int, int]:

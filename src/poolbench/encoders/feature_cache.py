@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
@@ -122,7 +123,8 @@ def _write(
         batches = dataset.lengths.argsort(descending=True).split(ENCODED)
         title = f"encoding {len(dataset.labels):,} texts, {2e-6 * prod(shape):,.0f} MB"
         with torch.inference_mode():
-            for rows in track(batches, title, disable=not progress):
+            shown = progress and sys.stdout.isatty()
+            for rows in track(batches, title, disable=not shown, transient=True):
                 batch = encoder.collate(dataset, rows)
                 real = batch.attention_mask
                 hidden = encoder(batch.to(device)).half().cpu()[real]

@@ -17,7 +17,14 @@ from poolbench.data.loaders import wheel_file
 from poolbench.encoders.base import Encoder, Tuning
 from poolbench.encoders.checkpoints import content_digest, load_checkpoint
 from poolbench.encoders.classification_heads import native_head
-from poolbench.encoders.packing import FAMILIES, PACKED, Row, packed_length, varlen_available
+from poolbench.encoders.packing import (
+    FAMILIES,
+    PACKED,
+    PADDED,
+    Row,
+    packed_length,
+    varlen_available,
+)
 from poolbench.encoders.probe import probe, same_states
 from poolbench.poolers.native import NativeHead
 
@@ -55,6 +62,8 @@ class PretrainedEncoder(Encoder):
         self.pooling_layer = [getattr(model, "pooler", None)]  # in a list: not a submodule
         if hasattr(model, "pooler"):
             model.pooler = nn.Identity()  # some models call it in any case
+        if model.config._attn_implementation == "sdpa":
+            model.set_attn_implementation(PADDED)
         self.model, self.tokenizer, self.prefix = model, tokenizer, prefix
         self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
         self.readable: tuple[int, ...] = (self.depth,)
@@ -129,7 +138,7 @@ class PretrainedEncoder(Encoder):
     def attention_kernel(self, device: torch.device, dtype: torch.dtype) -> str:
         config = self.model.config
         if not self.packed:
-            return str(config._attn_implementation)
+            return str(config._attn_implementation).removeprefix("poolbench_")
         width = getattr(config, "head_dim", None) or self.hidden_dim // config.num_attention_heads
         varlen = varlen_available(device, dtype, width)
         return "varlen_attn, without attention dropout" if varlen else "matrix products"

@@ -15,11 +15,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention.varlen import varlen_attn
-from transformers import AttentionInterface
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 
 from poolbench.data.collate import Batch
 
 PACKED = "poolbench_packed"
+PADDED = "poolbench_sdpa"
 ABSOLUTE = {"albert", "bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"}
 ROTARY = {"eurobert", "llama", "mistral", "modernbert", "nomic_bert", "qwen2", "qwen3"}
 FAMILIES = frozenset(ABSOLUTE | ROTARY)  # by the type of position embedding
@@ -151,5 +154,18 @@ def _padded(
     return row.pack(torch.cat(found).transpose(1, 2))
 
 
+def padding_mask(*args: Any, **kwargs: Any) -> Bool[Tensor, "B 1 T T"]:
+    """The mask of transformers for ``scaled_dot_product_attention``, which is never left out.
+
+    To leave it out where nothing is padded, transformers reads its values: a GPU would wait.
+    """
+    never = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
+    mask = sdpa_mask(*args, **kwargs | never)
+    assert mask is not None
+    return mask
+
+
 # No mask function is registered, so transformers builds no mask; ``attend`` needs none.
 AttentionInterface.register(PACKED, attend)
+AttentionInterface.register(PADDED, sdpa_attention_forward)
+AttentionMaskInterface.register(PADDED, padding_mask)

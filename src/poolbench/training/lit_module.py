@@ -7,6 +7,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 from transformers import get_scheduler
 
 from poolbench.core.errors import DivergedError
@@ -100,7 +102,9 @@ class LitPooledModel(pl.LightningModule):
         encoder = [p for p in self.model.encoder.parameters() if p.requires_grad]
         if encoder:
             groups.append({"params": encoder, "lr": config.encoder_lr})
-        described = {"_target_": config.target, "weight_decay": config.weight_decay, "fused": True}
+        # With a GradScaler, a fused optimizer unscales gradients in its step: too late to clip.
+        fused = self.trainer.precision != "16-mixed"
+        described = {"_target_": config.target, "weight_decay": config.weight_decay, "fused": fused}
         optimizer = build(described, groups)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = get_scheduler(
@@ -110,6 +114,17 @@ class LitPooledModel(pl.LightningModule):
             num_training_steps=steps,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm of all gradients; Lightning's own clipping rejects fused optimizers."""
+        if gradient_clip_val:
+            groups = optimizer.param_groups
+            clip_grad_norm_([p for group in groups for p in group["params"]], gradient_clip_val)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["poolbench"] = {"history": self.history, "order": self.order_digests}

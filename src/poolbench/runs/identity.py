@@ -28,6 +28,7 @@ NEUTRAL_KEYS = (
     "rerun",
     "study",
     "trainer.enable_progress_bar",
+    "trainer.log_every_n_steps",
     "trainer.profiler",
 )
 # The digests of their content identify dataset and encoder, except for these settings.

@@ -86,6 +86,7 @@ class TrainerConfig(_Group):
     max_epochs: PositiveInt
     gradient_clip_val: PositiveFloat | None
     accumulate_grad_batches: PositiveInt
+    log_every_n_steps: PositiveInt
     limit_train_batches: PositiveInt | Annotated[float, Field(gt=0, le=1)] | None
     deterministic: bool
     profiler: Literal["simple", "advanced", "pytorch"] | None

@@ -2,51 +2,101 @@
 
 import statistics
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any, Self
 
-from poolbench.runs.identity import RunSpec
+import pytorch_lightning as pl
+from rich import get_console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from poolbench.runs.identity import RunSpec, format_setting
 from poolbench.runs.record import RECORD, RunRecord
 
 Row = tuple[RunSpec, RunRecord | None]
+REFRESH = 0.5  # seconds
 
 
-class Progress:
-    """One line for each run of a sweep, with the time left; silent for a single run."""
+class Progress(pl.Callback):
+    """A line for each finished run of a sweep and, on a terminal, one for the run in progress."""
 
     def __init__(self, specs: Sequence[RunSpec]) -> None:
-        self.total = len(specs)
+        self.total, self.failed = len(specs), 0
         self.waiting = list(specs)
-        self.failed = 0
         self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.several = [
+            k for k in ("dataset", "encoder") if len({getattr(s, k) for s in specs}) > 1
+        ]
+        shown = all(spec.setting("trainer.enable_progress_bar") for spec in specs)
+        self.terminal = shown and sys.stdout.isatty()
+        self.live = Live(console=get_console(), auto_refresh=False, transient=True)
+        self.running, self.done, self.started, self.shown = "", 0.0, time.monotonic(), 0.0
+
+    def __enter__(self) -> Self:
+        if self.terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.stop()
 
     def start(self, spec: RunSpec) -> None:
-        """Announce a run, on a terminal."""
-        if self.total > 1 and sys.stdout.isatty():
-            print(f"{self._count()} running {spec.label}", end="\r", flush=True)
+        """Announce a run."""
+        # The time left counts the run in progress first.
+        self.waiting.sort(key=lambda other: other != spec)
+        self.running, self.done, self.started = self._name(spec), 0.0, time.monotonic()
+        self._show("")
 
     def finish(self, spec: RunSpec, record: RunRecord) -> None:
         """A run has a record, from now or from an earlier command."""
         self.waiting.remove(spec)
         self.failed += not record.ok
+        self.done, self.started = 0.0, time.monotonic()
         if "wall" in record.seconds:
             self.seconds[spec.variant].append(record.seconds["wall"])
         outcome = f"{record.status}, {record.error}"
         if record.ok:
-            outcome = f"test accuracy {record.metrics['test/accuracy']:.4f}"
+            outcome = f"accuracy {record.metrics['test/accuracy']:.4f}"
         if self.total > 1:
-            print(f"{self._count()} {spec.label}: {outcome}{self._time_left()}")
+            line = f"{self._count(timed=not self.terminal)} {self._name(spec)}: {outcome}"
+            get_console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        epoch, epochs = trainer.current_epoch, trainer.max_epochs or 1
+        self.done = (epoch + (index + 1) / trainer.num_training_batches) / epochs
+        if time.monotonic() - self.shown > REFRESH:
+            self._show(f", epoch {epoch + 1}/{epochs}")
+
+    def _show(self, state: str) -> None:
+        if self.terminal:
+            line = f"{self._count(timed=True)} {self.running}{state}"
+            self.live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
+            self.shown = time.monotonic()
 
     def _time_left(self) -> str:
-        """Poolers take from a second to minutes: those that never ran are counted, not guessed."""
-        timed = [self.seconds[s.variant] for s in self.waiting if s.variant in self.seconds]
-        untimed = len(self.waiting) - len(timed)
-        text = f", about {clock(sum(map(statistics.fmean, timed)))} left" if timed else ""
-        return text + (f", {untimed} run{'s' * (untimed > 1)} not timed yet" if untimed else "")
+        """A variant that never ran is taken to be like the others."""
+        spent = time.monotonic() - self.started
+        known = [seconds for timed in self.seconds.values() for seconds in timed]
+        known = known or ([spent / self.done] if self.done else [])
+        if not known or not self.waiting:
+            return ""
+        usual = [statistics.fmean(known)]
+        each = [statistics.fmean(self.seconds.get(s.variant, usual)) for s in self.waiting]
+        return f", about {clock(sum(each) - min(spent, each[0]))} left"
 
-    def _count(self) -> str:
+    def _name(self, spec: RunSpec) -> str:
+        place = " × ".join(getattr(spec, key) for key in self.several)
+        return f"{spec.pooler}{f' on {place}' if place else ''}, seed {spec.seed}"
+
+    def _count(self, timed: bool) -> str:
         failed = f", {self.failed} failed" if self.failed else ""
-        return f"[{self.total - len(self.waiting)}/{self.total}{failed}]"
+        done = self.total - len(self.waiting)
+        return f"[{done}/{self.total}{failed}{self._time_left() if timed else ''}]"
 
 
 def print_summary(rows: Sequence[Row]) -> bool:
@@ -62,11 +112,15 @@ def print_summary(rows: Sequence[Row]) -> bool:
         elif not record.ok:
             log = spec.folder / (record.failure_log or "")
             print(f"  {spec.label} {record.status}: {record.error} ({log})", file=sys.stderr)
+    missing = len(rows) - len(results)
     if len(rows) > 1:
         for note in sorted({note for record in results for note in record.notes}):
             print(f"  note: {note}")
-        print(f"  report: python scripts/report.py {rows[0][0].study_folder}")
-    return len(results) == len(rows)
+        lacking = f"{missing} of {len(rows)} runs have no result" if missing else ""
+        report = f"report{' of the others' * bool(missing)}: python scripts/report.py"
+        command = f"{report} {rows[0][0].study_folder}" if results else ""
+        print(f"  {'; '.join(filter(None, (lacking, command)))}")
+    return not missing
 
 
 def clock(seconds: float) -> str:
@@ -109,41 +163,46 @@ def _print_run(record: RunRecord) -> None:
 
 
 def _print_sweep(results: Sequence[RunRecord]) -> None:
-    """One line for each variant, over its seeds."""
+    """A table for each dataset and encoder, with one line for each variant, over its seeds."""
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for record in results:
         groups[record.run.variant].append(record)
+    tables: dict[str, Table] = {}
     specs = [records[0].run for records in groups.values()]
-    names = "pooler, dataset × encoder, runs, test accuracy, macro-F1, throughput, parameters"
-    lines = [names.split(", ")]
     for spec, records in zip(specs, groups.values(), strict=True):
         namesakes = [other for other in specs if other.pooler == spec.pooler]
         # Relative throughput is measured once for all seeds.
         name = "perf/relative_throughput"
         speeds = [r.metrics[name] for r in records if name in r.metrics]
-        lines.append(
-            [
-                f"{spec.pooler} {_differences(spec, namesakes)}".strip(),
-                f"{spec.dataset} × {spec.encoder}",
-                str(len(records)),
-                _mean([record.metrics["test/accuracy"] for record in records]),
-                _mean([record.metrics["test/f1_macro"] for record in records]),
-                f"{statistics.median(speeds):.2f} × mean" if speeds else "",
-                f"{records[0].parameters.pooler:,}",
-            ]
+        table = tables.setdefault(f"{spec.dataset} × {spec.encoder}", _new_table())
+        table.add_row(
+            f"{spec.pooler} {_differences(spec, namesakes)}".strip(),
+            str(len(records)),
+            _mean([record.metrics["test/accuracy"] for record in records]),
+            f"{statistics.fmean(record.metrics['test/f1_macro'] for record in records):.4f}",
+            f"{statistics.median(speeds):.2f} × mean" if speeds else "",
+            f"{records[0].parameters.pooler:,}",
         )
-    if groups:
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        print()
-        for line in lines:
-            print("  " + "  ".join(f"{text:<{w}}" for text, w in zip(line, widths, strict=True)))
+    for place, table in tables.items():
+        with get_console().capture() as printed:
+            get_console().print(table, width=get_console().width - 2)
+        lines = printed.get().splitlines()
+        print("", f"  {place}", *(f"  {line.rstrip()}" for line in lines), sep="\n")
+
+
+def _new_table() -> Table:
+    table = Table(box=None, pad_edge=False, header_style="")
+    table.add_column("pooler")
+    for name in ("runs", "test accuracy", "macro-F1", "throughput", "parameters"):
+        table.add_column(name, no_wrap=True)
+    return table
 
 
 def _differences(own: RunSpec, others: Sequence[RunSpec]) -> str:
     """The settings in which a run differs from others of the same pooler."""
     settings = [other.settings for other in others]
     return " ".join(
-        f"{key}={value}"
+        format_setting(key, value)
         for key, value in own.settings.items()
         if not key.startswith(("dataset.", "encoder."))
         and any(other.get(key) != value for other in settings)

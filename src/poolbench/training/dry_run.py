@@ -23,7 +23,7 @@ def check_step(config: Config, session: Session) -> None:
     """
     quiet(profiling=False)
     try:
-        trainer = make_trainer(config, fast_dev_run=True, enable_progress_bar=False, profiler=None)
+        trainer = make_trainer(config, fast_dev_run=True, profiler=None)
         strategy = trainer.strategy
         environment = getattr(strategy, "cluster_environment", None)
         if trainer.num_nodes > 1 and isinstance(environment, LightningEnvironment):

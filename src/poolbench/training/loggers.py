@@ -1,161 +1,179 @@
-"""Experiment loggers (W&B, CSV, TensorBoard, none). Nothing is read back from them."""
+"""Experiment loggers (CSV, TensorBoard, trackio, any of Lightning's) and how they are opened."""
 
-import functools
+import contextlib
+import csv
 import importlib.util
-import logging
+import inspect
+import io
 import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from poolbench.core.errors import UserError
-from poolbench.core.redact import redacted
 from poolbench.runs.identity import RunSpec
-from poolbench.runs.record import RunRecord
+from poolbench.runs.record import Parameters, RunRecord
+from poolbench.training.config import build, target_of
+from poolbench.training.run_logger import (
+    CONFUSION_COLUMNS,
+    RunLogger,
+    confusions,
+    run_id,
+    shortened,
+)
 
-log = logging.getLogger(__name__)
-TABLE_ROWS = 200
-
-
-class RunLogger:
-    """A Lightning logger, and what is logged when the run is finished.
-
-    Attributes:
-        logger: for ``Trainer(logger=...)``; None logs nothing.
-        location: name of the logger and where its data is.
-    """
-
-    def __init__(self, logger: Logger | None, location: tuple[str, str] | None = None) -> None:
-        self.logger, self.location = logger, location
-
-    def finish(self, record: RunRecord, texts: Sequence[str]) -> None:
-        """Log the final metrics and parameter counts; an error of the logger is only a warning."""
-        try:
-            self._finish(record, texts)
-        except Exception as error:  # loggers raise many kinds; the record is already written
-            log.warning("%s of %s: %s", type(self).__name__, record.run.label, error)
-
-    def _finish(self, record: RunRecord, texts: Sequence[str]) -> None:
-        if self.logger is not None:
-            counts = record.parameters.model_dump()
-            parameters = {f"parameters/{part}": float(n) for part, n in counts.items()}
-            self.logger.log_metrics({**record.metrics, **parameters})
+PACKAGES = {
+    "wandb_logger": "wandb",
+    "TensorBoardRunLogger": "tensorboard",
+    "TrackioRunLogger": "trackio",
+}
 
 
-class WandbRunLogger(RunLogger):
-    """One W&B run."""
-
-    def __init__(self, run: Any) -> None:
-        from pytorch_lightning.loggers import WandbLogger
-
-        folder = os.path.relpath(Path(run.dir).parent)
-        place = f"offline; to upload: wandb sync {folder}" if run.offline else run.url
-        super().__init__(WandbLogger(experiment=run), ("W&B run", place))
-        self.run = run
-        run.define_metric("trainer/global_step")
-        run.define_metric("*", step_metric="trainer/global_step")
-
-    def _finish(self, record: RunRecord, texts: Sequence[str]) -> None:
-        import wandb
-
-        names = record.data.classes
-        labels = record.predictions.labels.tolist()
-        guesses = record.predictions.predictions.tolist()
-        rows = list(zip(texts, labels, guesses, strict=True))[:TABLE_ROWS]
-        table = wandb.Table(
-            columns=["text", "label", "prediction", "correct"],
-            data=[[text, names[y], names[guess], y == guess] for text, y, guess in rows],
-        )
-        confusion = wandb.plot.confusion_matrix(y_true=labels, preds=guesses, class_names=names)
-        self.run.log({"test/predictions": table, "test/confusion": confusion})
-        self.run.config.update({"parameters": record.parameters.model_dump()})
-        self.run.summary.update(record.metrics)
+def check_installed(component: Mapping[str, Any]) -> None:
+    """Raise a UserError if the package of a logger is not installed."""
+    package = PACKAGES.get(str(component["_target_"]).rpartition(".")[2], "poolbench")
+    if importlib.util.find_spec(package) is None:
+        raise UserError(f"{package} is not installed: pip install {package}, or use logger=csv")
 
 
 @contextmanager
-def wandb_logger(
-    spec: RunSpec,
-    project: str = "poolbench",
-    entity: str | None = None,
-    mode: Literal["auto", "online", "offline"] = "auto",
+def open_logger(
+    component: Mapping[str, Any], spec: RunSpec, parameters: Parameters, step_input: str
 ) -> Iterator[RunLogger]:
-    """A run in ``<output_dir>/wandb``, online if there is a login and a network."""
-    if importlib.util.find_spec("wandb") is None:
-        raise UserError("wandb is not installed: pip install wandb, or use logger=csv")
-    with _start(spec, project, entity, mode) as run:
-        yield WandbRunLogger(run)
-
-
-@contextmanager
-def csv_logger(spec: RunSpec) -> Iterator[RunLogger]:
-    """``metrics.csv`` in the folder of the run."""
-    logger = CSVLogger(spec.folder, name="", version="")
-    yield RunLogger(logger, ("CSV", str(spec.folder / "metrics.csv")))
-
-
-@contextmanager
-def tensorboard_logger(spec: RunSpec) -> Iterator[RunLogger]:
-    """An event file in the folder of the run."""
-    if importlib.util.find_spec("tensorboard") is None:
-        raise UserError('tensorboard is not installed: pip install "poolbench[tensorboard]"')
-    logger = TensorBoardLogger(spec.folder, name="", version="", default_hp_metric=False)
-    yield RunLogger(logger, ("TensorBoard", f"tensorboard --logdir {spec.config['output_dir']}"))
-
-
-@contextmanager
-def no_logger(spec: RunSpec) -> Iterator[RunLogger]:
-    """The record alone."""
-    yield RunLogger(None)
-
-
-def _start(spec: RunSpec, project: str, entity: str | None, mode: str) -> Any:
-    import wandb
-
-    folder = Path(spec.config["output_dir"])
-    folder.mkdir(parents=True, exist_ok=True)
-    names = [spec.pooler, spec.dataset, spec.encoder]
-    identity = (spec.study, spec.dataset, spec.encoder, spec.pooler, f"s{spec.seed}", spec.digest)
-    described = spec.model_dump(exclude={"config", "command"})
-    start = functools.partial(
-        wandb.init,
-        project=project,
-        entity=entity,
-        dir=folder,
-        id="-".join(identity),
-        name=f"{' '.join(names)} seed {spec.seed}",
-        group=spec.study,
-        job_type="train",
-        tags=names,
-        config={**redacted(spec.config), "run": described},
-        settings=wandb.Settings(console="off", silent=True),
-    )
-    if mode != "offline" and os.environ.get("WANDB_MODE") != "offline" and _online(mode):
+    """The configured logger of a run: a function of its spec, or a logger of Lightning."""
+    logger, failed = RunLogger(), True
+    # The other processes of a distributed run log nothing.
+    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
         try:
-            return start(mode="online", resume="allow")
-        except Exception as error:  # wandb raises many kinds; none of them may stop a training
-            _report_offline(error)
-    return start(mode="offline")
-
-
-@functools.cache
-def _online(mode: str) -> bool:
-    """Whether there is a login; asked once, since without a network the answer takes 10 s."""
-    import wandb
-
+            target = target_of(component, spec.config["allow_targets"])
+            given = {"spec": spec} if "spec" in inspect.signature(target).parameters else {}
+            made = build(component, **given)
+            logger = made if isinstance(made, RunLogger) else LightningRunLogger(made)
+        except Exception as error:  # trackers raise many kinds; none of them may stop a training
+            logger.warn(error)
+    logger.describe(spec, parameters, step_input)
     try:
-        if mode == "online" or wandb.login(prompt=False):
-            return True
-        _report_offline("not logged in")
-    except Exception as error:
-        _report_offline(error)
-    return False
+        yield logger
+        failed = False
+    finally:
+        logger.attempt(logger.close, failed)
 
 
-def _report_offline(why: object) -> None:
-    lines = str(why).strip().splitlines()
-    reason = lines[0] if lines else type(why).__name__
-    print(f"W&B: {reason}; runs are kept offline, sync them later", file=sys.stderr)
+class LightningRunLogger(RunLogger):
+    """A logger of Lightning."""
+
+    def __init__(self, logger: Logger, location: tuple[str, str] | None = None) -> None:
+        super().__init__(location or (type(logger).__name__, str(logger.save_dir or "")))
+        self.logger: Any = logger
+
+    def start(self, step: int) -> None:
+        self.logger.log_hyperparams(self.hyperparameters)
+
+    def send(self, metrics: dict[str, float], step: int) -> None:
+        self.logger.log_metrics(metrics, step)
+
+    def save(self) -> None:
+        self.logger.save()
+
+    def close(self, failed: bool) -> None:
+        self.logger.finalize("failed" if failed else "success")
+
+
+class CsvRunLogger(LightningRunLogger):
+    """``metrics.csv``, ``hparams.yaml`` and the confused classes in the folder of the run."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.path = spec.folder / "metrics.csv"
+        super().__init__(CSVLogger(spec.folder, name="", version=""), ("CSV", str(self.path)))
+
+    def start(self, step: int) -> None:
+        # Lightning deletes the file of an interrupted run: its rows are logged again.
+        earlier = []
+        if step and self.path.exists():
+            earlier = list(csv.DictReader(self.path.open(newline="")))
+        super().start(step)
+        for row in earlier:
+            at = int(row.pop("step"))
+            if at <= step:
+                self.send({name: float(value) for name, value in row.items() if value}, at)
+
+    def send_outputs(self, record: RunRecord, texts: Sequence[str], step: int) -> None:
+        name, rows = confusions(record)
+        path = self.path.with_name(f"{name.rpartition('/')[2]}.csv")
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([CONFUSION_COLUMNS, *rows])
+
+
+class TensorBoardRunLogger(LightningRunLogger):
+    """An event file in the folder of the run, with an entry among TensorBoard's HParams."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        logger = TensorBoardLogger(spec.folder, name="", version="", default_hp_metric=False)
+        command = f"tensorboard --logdir {spec.config['output_dir']}"
+        super().__init__(logger, ("TensorBoard", command))
+
+    def start(self, step: int) -> None:
+        from torch.utils.tensorboard.summary import hparams
+
+        super().start(step)
+        # Without a list of metrics, TensorBoard shows all of the run.
+        _, session, _ = hparams(self.hyperparameters, {})
+        self.logger.experiment.file_writer.add_summary(session)
+
+    def send_outputs(self, record: RunRecord, texts: Sequence[str], step: int) -> None:
+        name, rows = confusions(record)
+        table = [CONFUSION_COLUMNS, ["---"] * 3, *rows]
+        lines = (" | ".join(str(cell).replace("|", "\\|") for cell in row) for row in table)
+        self.logger.experiment.add_text(name, "\n".join(lines), step)
+
+
+class TrackioRunLogger(RunLogger):
+    """A run in ``<output_dir>/trackio``; nothing is sent to a server."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        folder = Path(spec.config["output_dir"], "trackio").resolve()
+        os.environ.setdefault("TRACKIO_DIR", str(folder))  # read when trackio is imported
+        command = f"TRACKIO_DIR={os.environ['TRACKIO_DIR']} trackio show --project {spec.study}"
+        super().__init__(("trackio", command))
+        self.spec = spec
+
+    def start(self, step: int) -> None:
+        import huggingface_hub
+        import trackio
+
+        offline = huggingface_hub.constants.HF_HUB_OFFLINE
+        huggingface_hub.constants.HF_HUB_OFFLINE = True  # it would look up a user name there
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                self.run = trackio.init(
+                    project=self.spec.study,
+                    name=run_id(self.spec),
+                    group=shortened(f"{self.spec.dataset} {self.spec.encoder}", 128),
+                    config=self.hyperparameters,
+                    resume="allow" if step else "never",
+                    embed=False,
+                    auto_log_gpu=False,
+                    auto_log_cpu=False,
+                )
+        finally:
+            huggingface_hub.constants.HF_HUB_OFFLINE = offline
+
+    def send(self, metrics: dict[str, float], step: int) -> None:
+        self.run.log(dict(metrics), step=step)
+
+    def send_outputs(self, record: RunRecord, texts: Sequence[str], step: int) -> None:
+        import trackio
+
+        name, rows = confusions(record)
+        table = trackio.Table(columns=list(CONFUSION_COLUMNS), data=rows)
+        self.run.log({name: table}, step=step)
+
+    def close(self, failed: bool) -> None:
+        import trackio
+
+        if self.started:
+            with contextlib.redirect_stdout(io.StringIO()):
+                trackio.finish()

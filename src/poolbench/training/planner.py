@@ -96,7 +96,7 @@ def _sample(spec: RunSpec, folder: str, epochs: int) -> RunSpec:
     """The same run with few texts and epochs, writing into ``folder``."""
     config = dict(spec.config)
     config["output_dir"] = folder
-    config["logger"] = {"_target_": "poolbench.training.loggers.no_logger"}
+    config["logger"] = {"_target_": "poolbench.training.run_logger.RunLogger"}
     config["patience"] = epochs
     config["trainer"] = config["trainer"] | {"max_epochs": epochs, "enable_progress_bar": False}
     if "max_examples" in config["dataset"]:

@@ -2,15 +2,15 @@
 
 import json
 import logging
-import sys
 import time
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities import disable_possible_user_warnings
 
 from poolbench.core import environment
@@ -29,14 +29,14 @@ from poolbench.runs.record import (
 )
 from poolbench.tasks.classification import Classification
 from poolbench.training import callbacks
-from poolbench.training.config import Config, build
+from poolbench.training.config import Config
 from poolbench.training.lit_module import LitPooledModel
-from poolbench.training.loggers import RunLogger
+from poolbench.training.loggers import open_logger
 from poolbench.training.model import PooledClassifier
 from poolbench.training.session import Inputs, Session
 
 
-def train_run(spec: RunSpec, session: Session) -> RunRecord | None:
+def train_run(spec: RunSpec, session: Session, *watching: Callback) -> RunRecord | None:
     """Train and test one run, continuing from where an interrupted one stopped.
 
     Returns:
@@ -51,8 +51,9 @@ def train_run(spec: RunSpec, session: Session) -> RunRecord | None:
     wall, cpu = time.perf_counter(), time.process_time()
     inputs, model = session.inputs(config), session.model(config)
     certificate = session.certificate(config, spec.variant, model) if config.certify else {}
-    with build(config.logger, spec=spec) as logger:
-        module, trainer, metrics = _fit_and_test(spec, config, session, model, logger)
+    parameters = _count_parameters(model)
+    with open_logger(config.logger, spec, parameters, model.step_input) as logger:
+        module, trainer, metrics = _fit_and_test(spec, config, session, model, [logger, *watching])
         if not trainer.is_global_zero:
             return None
         device = trainer.strategy.root_device
@@ -70,7 +71,7 @@ def train_run(spec: RunSpec, session: Session) -> RunRecord | None:
             metrics=metrics,
             history=module.history,
             test_details=module.test_details,
-            parameters=_count_parameters(model),
+            parameters=parameters,
             data=DataSummary(**inputs.data.summary(), test_texts=_keep_test_texts(spec, inputs)),
             digests=Digests(**inputs.digests, code=code, order=module.order_digests),
             step_input=model.step_input,
@@ -91,7 +92,11 @@ def train_run(spec: RunSpec, session: Session) -> RunRecord | None:
 
 
 def _fit_and_test(
-    spec: RunSpec, config: Config, session: Session, model: PooledClassifier, logger: RunLogger
+    spec: RunSpec,
+    config: Config,
+    session: Session,
+    model: PooledClassifier,
+    watching: Sequence[Callback],
 ) -> tuple[LitPooledModel, pl.Trainer, dict[str, float]]:
     task = Classification(model.head.output_dim)
     module = LitPooledModel(model, task, config.optimizer, config.seed)
@@ -102,9 +107,7 @@ def _fit_and_test(
     stopping = callbacks.ResumableEarlyStopping(
         task.monitor, mode="max", patience=config.patience, check_on_train_epoch_end=True
     )
-    trainer = make_trainer(
-        config, callbacks=[speed, stopping, best, last], logger=logger.logger or False
-    )
+    trainer = make_trainer(config, callbacks=[*watching, speed, stopping, best, last])
     resumed = callbacks.last_intact_checkpoint(folder)
     try:
         trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
@@ -128,16 +131,14 @@ def _fit_and_test(
 
 def make_trainer(config: Config, **overrides: Any) -> pl.Trainer:
     """The trainer of a run; ``overrides`` are arguments of ``pytorch_lightning.Trainer``."""
-    options = config.trainer.model_dump(exclude={"compile"}) | overrides
+    options = config.trainer.model_dump(exclude={"compile", "enable_progress_bar"}) | overrides
     if options["precision"] == "auto":
         gpu = options["accelerator"] != "cpu" and torch.cuda.is_available()
         options["precision"] = "bf16-mixed" if gpu and torch.cuda.is_bf16_supported() else "32-true"
-    # Without a terminal a progress bar would print a line for every step.
-    options["enable_progress_bar"] &= sys.stdout.isatty()
-    if options["enable_progress_bar"]:
-        options["callbacks"] = [*options["callbacks"], RichProgressBar(refresh_rate=20)]
     return pl.Trainer(
         **options,
+        logger=False,
+        enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,

@@ -6,7 +6,9 @@ import traceback
 from collections import defaultdict
 from collections.abc import Sequence
 
-from poolbench.core.environment import code_digest
+from pytorch_lightning.callbacks import Callback
+
+from poolbench.core.sources import code_digest
 from poolbench.core.errors import DivergedError, Interrupted, UserError
 from poolbench.core.io import atomic_write, file_lock
 from poolbench.core.redact import redacted
@@ -23,6 +25,7 @@ from poolbench.runs.study import declare
 from poolbench.training.config import Config, RunRequest, check_components
 from poolbench.training.console import Progress
 from poolbench.training.dry_run import check_step
+from poolbench.training.loggers import check_installed
 from poolbench.training.run import train_run
 from poolbench.training.session import Session
 
@@ -44,6 +47,7 @@ def plan(requests: Sequence[RunRequest], session: Session) -> list[RunSpec]:
         groups[id(request.base)].append(request)
     for group in groups.values():
         check_components(group[0].config)
+        check_installed(group[0].config.logger)
     by_inputs: dict[str, list[list[RunRequest]]] = defaultdict(list)
     for group in groups.values():
         by_inputs[group[0].base.model_dump_json(include={"dataset", "encoder"})].append(group)
@@ -80,18 +84,21 @@ def declare_runs(specs: Sequence[RunSpec]) -> None:
 
 def run_all(specs: Sequence[RunSpec], session: Session) -> None:
     """Train the runs in this process; those that another process is training come last."""
-    progress, stale = Progress(specs), 0
-    for wait in (False, True):
-        for spec in list(progress.waiting):
-            progress.start(spec)
-            if record := run_one(spec, session, wait):
-                progress.finish(spec, record)
-                stale += _is_stale(record)
+    stale = 0
+    with Progress(specs) as progress:
+        for wait in (False, True):
+            for spec in list(progress.waiting):
+                progress.start(spec)
+                if record := run_one(spec, session, wait, progress):
+                    progress.finish(spec, record)
+                    stale += _is_stale(record)
     if stale:
         log.warning("%d results were made by other code; rerun=stale trains these again", stale)
 
 
-def run_one(spec: RunSpec, session: Session, wait: bool = True) -> RunRecord | None:
+def run_one(
+    spec: RunSpec, session: Session, wait: bool = True, *watching: Callback
+) -> RunRecord | None:
     """The record of a run: the existing one, else a new one, also of a failure.
 
     None if another process is training the run and ``wait`` is false.
@@ -103,7 +110,7 @@ def run_one(spec: RunSpec, session: Session, wait: bool = True) -> RunRecord | N
         if record and not _rerun(record, spec.config["rerun"]):
             return record
         try:
-            return train_run(spec, session)
+            return train_run(spec, session, *watching)
         except Interrupted:
             raise
         except (Exception, SystemExit) as error:

@@ -134,6 +134,29 @@ def test_packing_can_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
         check_gradients(gradients_of(compiled, one), gradients_of(plain, one))
 
 
+def test_attention_with_dropout_is_never_left_to_the_kernel_without_it(monkeypatch) -> None:
+    """Or fine-tuning would be another recipe on a GPU."""
+    monkeypatch.setattr(packing_module, "varlen_available", lambda *_: True)
+    monkeypatch.setattr(packing_module, "varlen_attn", pytest.fail)
+    of = packing("bert", tuning="full").train()
+    _set_dropout(of, 0.1)
+    assert of(batch(of)).isfinite().all()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_attention_with_dropout_equals_the_padded_one_on_a_gpu() -> None:
+    """At a probability of dropout that drops nothing."""
+    padded, packed = (make("bert", tuning="full").cuda().train() for make in (encoder, packing))
+    _set_dropout(padded, 0.0)
+    _set_dropout(packed, 1e-9)
+    one = batch(packed).to(torch.device("cuda"))
+    real = one.attention_mask
+    with torch.autocast("cuda", torch.bfloat16):
+        found = packed(one).float()
+    assert difference(found[real], padded(one)[real]) < 5e-2
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="varlen_attn needs a GPU")
 @pytest.mark.parametrize("family", sorted(FAMILIES))

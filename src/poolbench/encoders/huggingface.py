@@ -141,7 +141,8 @@ class PretrainedEncoder(Encoder):
             return str(config._attn_implementation).removeprefix("poolbench_")
         width = getattr(config, "head_dim", None) or self.hidden_dim // config.num_attention_heads
         varlen = varlen_available(device, dtype, width)
-        return "varlen_attn, without attention dropout" if varlen else "matrix products"
+        padded = "padded sdpa" if device.type == "cuda" else "matrix products"
+        return f"varlen_attn, {padded} with attention dropout" if varlen else padded
 
     def native_head(self) -> NativeHead:
         return native_head(self.model.config, self.pooling_layer[0])

@@ -110,8 +110,8 @@ def attend(
 ) -> tuple[Float[Tensor, "1 N H D"], None]:
     """Attention inside each text of ``row``, with the signature that transformers expects.
 
-    On a GPU in half precision it is computed by ``varlen_attn``, which has no dropout, otherwise by
-    matrix products on padded texts. A ``sliding_window`` of 1 is the token itself.
+    On a GPU in half precision it is computed by ``varlen_attn``, which has no dropout; elsewhere,
+    and with dropout, on padded texts. A ``sliding_window`` of 1 is the token itself.
     """
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -119,7 +119,7 @@ def attend(
     if query.is_cuda and torch.is_autocast_enabled("cuda"):
         # Rotary embeddings may return float32.
         query, key, value = (x.to(torch.get_autocast_dtype("cuda")) for x in (query, key, value))
-    if not varlen_available(query.device, query.dtype, query.shape[-1]):
+    if dropout or not varlen_available(query.device, query.dtype, query.shape[-1]):
         allowed = row.allowed(causal, sliding_window)
         return _padded(query * scale, key, value, row, allowed, dropout).unsqueeze(0), None
     longest = max(row.mask.shape[1], MULTIPLE)
@@ -145,6 +145,10 @@ def _padded(
     # Not -inf: the softmax over an empty text would be NaN.
     lowest = torch.finfo(query.dtype).min
     bias = torch.zeros_like(allowed, dtype=query.dtype).masked_fill(~allowed, lowest)
+    if query.is_cuda:
+        fused = functional.scaled_dot_product_attention
+        out = fused(query, key, value, attn_mask=bias, dropout_p=dropout, scale=1.0)
+        return row.pack(out.transpose(1, 2))
     _, heads, width, _ = query.shape
     at_once = max(1, SCORES // (heads * width * width))
     found = []

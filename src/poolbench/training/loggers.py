@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,9 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from poolbench.core.errors import UserError
 from poolbench.runs.identity import RunSpec
-from poolbench.runs.record import Parameters, RunRecord
+from poolbench.runs.record import Parameters
 from poolbench.training.config import build, target_of
-from poolbench.training.run_logger import (
-    CONFUSION_COLUMNS,
-    RunLogger,
-    confusions,
-    run_id,
-    shortened,
-)
+from poolbench.training.run_logger import RunLogger, run_id, shortened
 
 PACKAGES = {
     "wandb_logger": "wandb",
@@ -91,20 +85,17 @@ class CsvRunLogger(LightningRunLogger):
 
     def start(self, step: int) -> None:
         # Lightning deletes the file of an interrupted run: its rows are logged again.
-        earlier = []
-        if step and self.path.exists():
-            earlier = list(csv.DictReader(self.path.open(newline="")))
+        earlier = self.path.read_text() if step and self.path.exists() else ""
         super().start(step)
-        for row in earlier:
+        for row in csv.DictReader(earlier.splitlines()):
             at = int(row.pop("step"))
             if at <= step:
                 self.send({name: float(value) for name, value in row.items() if value}, at)
 
-    def send_outputs(self, record: RunRecord, texts: Sequence[str], step: int) -> None:
-        name, rows = confusions(record)
+    def send_table(self, name: str, rows: list[list[Any]], step: int) -> None:
         path = self.path.with_name(f"{name.rpartition('/')[2]}.csv")
         with path.open("w", newline="") as file:
-            csv.writer(file).writerows([CONFUSION_COLUMNS, *rows])
+            csv.writer(file).writerows(rows)
 
 
 class TensorBoardRunLogger(LightningRunLogger):
@@ -123,9 +114,8 @@ class TensorBoardRunLogger(LightningRunLogger):
         _, session, _ = hparams(self.hyperparameters, {})
         self.logger.experiment.file_writer.add_summary(session)
 
-    def send_outputs(self, record: RunRecord, texts: Sequence[str], step: int) -> None:
-        name, rows = confusions(record)
-        table = [CONFUSION_COLUMNS, ["---"] * 3, *rows]
+    def send_table(self, name: str, rows: list[list[Any]], step: int) -> None:
+        table = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
         lines = (" | ".join(str(cell).replace("|", "\\|") for cell in row) for row in table)
         self.logger.experiment.add_text(name, "\n".join(lines), step)
 
@@ -164,12 +154,10 @@ class TrackioRunLogger(RunLogger):
     def send(self, metrics: dict[str, float], step: int) -> None:
         self.run.log(dict(metrics), step=step)
 
-    def send_outputs(self, record: RunRecord, texts: Sequence[str], step: int) -> None:
+    def send_table(self, name: str, rows: list[list[Any]], step: int) -> None:
         import trackio
 
-        name, rows = confusions(record)
-        table = trackio.Table(columns=list(CONFUSION_COLUMNS), data=rows)
-        self.run.log({name: table}, step=step)
+        self.run.log({name: trackio.Table(columns=rows[0], data=rows[1:])}, step=step)
 
     def close(self, failed: bool) -> None:
         import trackio

@@ -18,7 +18,7 @@ from poolbench.runs.record import Parameters, RunRecord
 log = logging.getLogger(__name__)
 LARGEST_MATRIX = 100  # classes whose confusion matrix is logged whole
 PAIRS = 100  # most confused pairs that are logged of a larger one
-CONFUSION_COLUMNS = ("Actual", "Predicted", "nPredictions")
+TEXTS = 200  # test texts whose predictions are logged
 
 
 class RunLogger(pl.Callback):
@@ -55,8 +55,8 @@ class RunLogger(pl.Callback):
     def save(self) -> None:
         """Make what was logged visible to readers; called after each epoch."""
 
-    def send_outputs(self, record: RunRecord, texts: Sequence[str], step: int) -> None:
-        """Log the test outputs of a finished run."""
+    def send_table(self, name: str, rows: list[list[Any]], step: int) -> None:
+        """Log a table; its first row names the columns."""
 
     def close(self, failed: bool) -> None:
         """End the log; nothing is sent after it."""
@@ -81,7 +81,8 @@ class RunLogger(pl.Callback):
         # The training loss has a point at this step, that of the last steps.
         final = {name: value for name, value in record.metrics.items() if name != "train/loss"}
         self.attempt(self.send, final, self.step)
-        self.attempt(self.send_outputs, record, texts, self.step)
+        for name, rows in (("test/predictions", predictions(record, texts)), confusions(record)):
+            self.attempt(self.send_table, name, rows, self.step)
 
     def attempt(self, action: Callable[..., None], *args: Any) -> None:
         """Call the logger; an error is a warning, the first one only."""
@@ -151,21 +152,31 @@ class RunLogger(pl.Callback):
             self.attempt(self.send, metrics, step)
 
 
+def predictions(record: RunRecord, texts: Sequence[str]) -> list[list[Any]]:
+    """The first test texts with what was predicted, as a table."""
+    names, kept = record.data.classes, record.predictions
+    outputs = zip(kept.labels[:TEXTS].tolist(), kept.predictions.tolist(), strict=False)
+    rows = [[texts[i], names[y], names[g], y == g] for i, (y, g) in enumerate(outputs)]
+    return [["text", "label", "prediction", "correct"], *rows]
+
+
 def confusions(record: RunRecord) -> tuple[str, list[list[Any]]]:
-    """A name, and rows of ``CONFUSION_COLUMNS``, for all pairs of classes that occur.
+    """A name, and a table of all pairs of classes that occur.
 
     With more than ``LARGEST_MATRIX`` classes these are the ``PAIRS`` most confused pairs only.
     """
     names, matrix = record.data.classes, record.test_details.get("confusion", [])
+    whole = len(names) <= LARGEST_MATRIX
     rows = [
         [names[actual], names[predicted], count]
         for actual, counts in enumerate(matrix)
         for predicted, count in enumerate(counts)
-        if count and (actual != predicted or len(names) <= LARGEST_MATRIX)
+        if count and (whole or actual != predicted)
     ]
-    if len(names) <= LARGEST_MATRIX:
-        return "test/confusion", rows
-    return "test/most_confused_pairs", sorted(rows, key=lambda row: -row[2])[:PAIRS]
+    if not whole:
+        rows = sorted(rows, key=lambda row: -row[2])[:PAIRS]
+    name = "test/confusion" if whole else "test/most_confused_pairs"
+    return name, [["Actual", "Predicted", "nPredictions"], *rows]
 
 
 def run_id(spec: RunSpec) -> str:

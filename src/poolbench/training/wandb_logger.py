@@ -3,22 +3,11 @@
 import functools
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from poolbench.runs.identity import RunSpec
-from poolbench.runs.record import RunRecord
-from poolbench.training.run_logger import (
-    CONFUSION_COLUMNS,
-    RunLogger,
-    confusions,
-    one_line,
-    run_id,
-    shortened,
-)
-
-TABLE_ROWS = 200
+from poolbench.training.run_logger import RunLogger, one_line, run_id, shortened
 
 
 class WandbRunLogger(RunLogger):
@@ -38,25 +27,14 @@ class WandbRunLogger(RunLogger):
     def send(self, metrics: dict[str, float], step: int) -> None:
         self.run.log({**metrics, "trainer/global_step": step})
 
-    def send_outputs(self, record: RunRecord, texts: Sequence[str], step: int) -> None:
+    def send_table(self, name: str, rows: list[list[Any]], step: int) -> None:
         import wandb
 
-        names = record.data.classes
-        labels = record.predictions.labels.tolist()
-        guesses = record.predictions.predictions.tolist()
-        rows = list(zip(texts, labels, guesses, strict=True))[:TABLE_ROWS]
-        examples = wandb.Table(
-            columns=["text", "label", "prediction", "correct"],
-            data=[[text, names[y], names[guess], y == guess] for text, y, guess in rows],
-        )
-        name, pairs = confusions(record)
-        confusion: Any = wandb.Table(columns=list(CONFUSION_COLUMNS), data=pairs)
+        table: Any = wandb.Table(columns=rows[0], data=rows[1:])
         if name == "test/confusion":
-            fields = {column: column for column in CONFUSION_COLUMNS}
-            chart = "wandb/confusion_matrix/v1"
-            confusion = wandb.plot_table(chart, confusion, fields, {"title": "Confusion matrix"})
-        logged = {"test/predictions": examples, name: confusion, "trainer/global_step": step}
-        self.run.log(logged)
+            fields = {column: column for column in rows[0]}
+            table = wandb.plot_table("wandb/confusion_matrix/v1", table, fields, {"title": name})
+        self.run.log({name: table, "trainer/global_step": step})
 
     def close(self, failed: bool) -> None:
         # Not ``with run``, which prints a traceback of an interrupt.

@@ -3,6 +3,7 @@
 import torch
 
 from poolbench.core import environment
+from poolbench.core.sources import code_digest
 
 
 def test_the_matmul_setting_keeps_float32_accuracy() -> None:
@@ -22,4 +23,4 @@ def test_the_matmul_setting_keeps_float32_accuracy() -> None:
 def test_versions_hardware_and_digest_identify_the_environment() -> None:
     assert environment.versions()["torch"] == torch.__version__
     assert environment.hardware(torch.device("cpu"))["threads"] == torch.get_num_threads()
-    assert len(environment.code_digest()) == 16
+    assert len(code_digest()) == 16

@@ -69,9 +69,9 @@ def test_every_component_of_a_configuration_is_checked() -> None:
         "dataset.max_examples=0": "dataset.max_examples=0",
         "logger.mode=sometimes": "logger.mode='sometimes'",
         "optimizer._target_=os.system": "not allowed",
-        "optimizer._target_=torch.optim.lr_scheduler.StepLR": "expected a class Optimizer",
-        "pooler._target_=torch.nn.Linear allow_targets=[torch.]": "expected a class Pooler",
-        "dataset._target_=poolbench.core.io.file_digest": "expected a class DatasetDict",
+        "optimizer._target_=torch.optim.lr_scheduler.StepLR": "expected a Optimizer",
+        "pooler._target_=torch.nn.Linear allow_targets=[torch.]": "expected a Pooler",
+        "dataset._target_=poolbench.core.io.file_digest": "expected a DatasetDict",
     }.items():
         (request,) = compose_runs(*command.split())
         assert message in rejection(lambda config=request.config: check_components(config))

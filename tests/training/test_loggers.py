@@ -219,7 +219,7 @@ def test_an_error_of_a_logger_costs_no_result(run, caplog, capsys, method: str) 
     own = [f"logger._target_={__name__}.Broken", f"+logger.method={method}"]
     assert run(*TINY, *own, f"study=gone{method}", "allow_targets=[tests.]").ok
     assert [r.getMessage() for r in caplog.records] == [
-        "logger: gone; the run goes on without it"
+        "logger: gone with a second line; the run goes on without it"
     ], "one line, once"
     assert "Traceback" not in "".join(capsys.readouterr())
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import torch
 
-from poolbench.core.sources import code_digest as code_digest
-
 LIBRARIES = (
     "poolbench",
     "torch",

@@ -39,7 +39,7 @@ COMPONENTS = {
     "layers": "poolbench.encoders.layer_mix.LayerMix",
     "pooler": "poolbench.poolers.base.Pooler",
     "head": "poolbench.training.model.Head",
-    "logger": "poolbench.training.loggers.RunLogger",
+    "logger": "poolbench.training.run_logger.RunLogger pytorch_lightning.loggers.Logger",
 }
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 Component = dict[str, Any]
@@ -201,13 +201,11 @@ def target_of(component: Mapping[str, Any], allow_targets: Iterable[str] = ()) -
 
 def _check_made(target: Any, expected: str, group: str) -> None:
     """Reject a class, or a function by its return annotation, that makes something else."""
-    hint = target if inspect.isclass(target) else get_type_hints(target).get("return")
-    made = next(iter(get_args(hint)), hint)  # a context manager is annotated as Iterator[...]
-    module, _, name = expected.rpartition(".")
-    if not inspect.isclass(made) or not issubclass(
-        made, getattr(importlib.import_module(module), name)
-    ):
-        raise UserError(f"{group}._target_={target.__qualname__}: expected a class {name}")
+    made = target if inspect.isclass(target) else get_type_hints(target).get("return")
+    places = [name.rpartition(".") for name in expected.split()]
+    kinds = tuple(getattr(importlib.import_module(module), name) for module, _, name in places)
+    if not inspect.isclass(made) or not issubclass(made, kinds):
+        raise UserError(f"{group}._target_={target.__qualname__}: expected a {kinds[0].__name__}")
 
 
 def check_arguments(target: Any, given: Mapping[str, Any], group: str) -> None:

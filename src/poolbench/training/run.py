@@ -17,6 +17,7 @@ from poolbench.core import environment
 from poolbench.core.errors import UserError
 from poolbench.core.io import atomic_write
 from poolbench.core.redact import redacted
+from poolbench.core.sources import code_digest
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.runs.identity import RunSpec
 from poolbench.runs.record import (
@@ -59,7 +60,7 @@ def train_run(spec: RunSpec, session: Session, *watching: Callback) -> RunRecord
         device = trainer.strategy.root_device
         if config.measure:
             metrics |= session.throughput(config, spec.variant, model, trainer)
-        predictions, code = _predictions(module, inputs.data), environment.code_digest()
+        predictions, code = _predictions(module, inputs.data), code_digest()
         half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
         dtype = half.get(str(trainer.precision), torch.float32)
         attention = model.encoder.attention_kernel(device, dtype)

@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 from torch import Tensor
 
+from poolbench.core.errors import one_line
 from poolbench.core.redact import redacted
 from poolbench.data.collate import Batch
 from poolbench.runs.identity import RunSpec, flatten
@@ -167,11 +169,11 @@ def confusions(record: RunRecord) -> tuple[str, list[list[Any]]]:
     """
     names, matrix = record.data.classes, record.test_details.get("confusion", [])
     whole = len(names) <= LARGEST_MATRIX
-    rows = [
-        [names[actual], names[predicted], count]
-        for actual, counts in enumerate(matrix)
-        for predicted, count in enumerate(counts)
-        if count and (whole or actual != predicted)
+    counts = np.array(matrix, dtype=int).reshape(len(names), len(names))
+    rows: list[list[Any]] = [
+        [names[actual], names[predicted], int(counts[actual, predicted])]
+        for actual, predicted in np.argwhere(counts)
+        if whole or actual != predicted
     ]
     if not whole:
         rows = sorted(rows, key=lambda row: -row[2])[:PAIRS]
@@ -195,9 +197,3 @@ def shortened(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     return f"{text[: most - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def one_line(error: Exception) -> str:
-    """The first line of the message of an error, or its kind."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from pytorch_lightning.callbacks import Callback
 
-from poolbench.core.sources import code_digest
 from poolbench.core.errors import DivergedError, Interrupted, UserError
 from poolbench.core.io import atomic_write, file_lock
 from poolbench.core.redact import redacted
@@ -16,11 +15,11 @@ from poolbench.runs.identity import RunSpec, identify
 from poolbench.runs.record import (
     RECORD,
     SCHEMA_VERSION,
-    RecordError,
     RunRecord,
     read_record,
     write_record,
 )
+from poolbench.runs.schema import RecordError
 from poolbench.runs.study import declare
 from poolbench.training.config import Config, RunRequest, check_components
 from poolbench.training.console import Progress
@@ -91,7 +90,7 @@ def run_all(specs: Sequence[RunSpec], session: Session) -> None:
                 progress.start(spec)
                 if record := run_one(spec, session, wait, progress):
                     progress.finish(spec, record)
-                    stale += _is_stale(record)
+                    stale += record.is_stale
     if stale:
         log.warning("%d results were made by other code; rerun=stale trains these again", stale)
 
@@ -140,11 +139,7 @@ def existing_record(spec: RunSpec) -> RunRecord | None:
 
 
 def _rerun(record: RunRecord, choice: str | None) -> bool:
-    return (choice == "failed" and not record.ok) or (choice == "stale" and _is_stale(record))
-
-
-def _is_stale(record: RunRecord) -> bool:
-    return record.ok and record.digests.code != code_digest()
+    return (choice == "failed" and not record.ok) or (choice == "stale" and record.is_stale)
 
 
 def _failed(spec: RunSpec, error: BaseException) -> RunRecord:

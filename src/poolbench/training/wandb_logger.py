@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
+from poolbench.core.errors import one_line
 from poolbench.runs.identity import RunSpec
-from poolbench.training.run_logger import RunLogger, one_line, run_id, shortened
+from poolbench.training.run_logger import RunLogger, run_id, shortened
 
 
 class WandbRunLogger(RunLogger):

@@ -31,18 +31,19 @@ from poolbench.runs.explanations import (
     ExplainedExample,
     Explanation,
     Explanations,
+    read_explanations,
     write_explanations,
 )
 from poolbench.runs.record import PREDICTIONS, RECORD, _checksum, read_record
-from poolbench.runs.study import STUDY, read_study
+from poolbench.runs.study import STUDY, read_declaration, read_study
 from poolbench.training.session import Session
 from tests.report.studies import declare, keep_texts, spec_of, write_run
 
 EXAMPLES = 30
 RUN = Path("reviews/tiny/conv/seed=1-d0")
 VALUES: tuple[Any, ...] = (
-    *(None, True, -1, 0, 10**9, 10**30, -0.5, 1e300, 1e999, "", "x", "\0", "../..", "<b>|"),
-    *([], {}, [[1]], ["", None], {"": {}}),
+    *(None, True, -1, 10**30, -0.5, 1e300, 1e999, "", "x\0", "../..", "<b>|\n"),
+    *([], {}, [[1]], {"": [None]}),
 )
 DELETED = object()
 PUBLISHED = {
@@ -193,29 +194,40 @@ def mutations(document: Any) -> list[tuple[tuple[str | int, ...], Any]]:
     return [(path, value) for path in places(document) for value in (DELETED, *VALUES)]
 
 
-def check_all(folder: Path, name: str, every: int, draw: random.Random) -> int:
-    """Replace every value of a file; the number of mutations that were accepted as valid."""
+def read(path: Path) -> None:
+    """Read one file alone."""
+    if path.name in (RECORD, PREDICTIONS):
+        read_record(path.parent)
+    elif path.name == STUDY:
+        read_declaration(path.parent)
+    elif path.name == EXPLANATIONS:
+        pages = [list(e.explanations.values()) for e in read_explanations(path.parent).examples]
+        assert explained.strips_page(["text"] * len(pages), pages)
+
+
+def use(path: Path, number: int) -> None:
+    """A file that is rejected is left out in the same way every time: not each needs a report."""
+    if one_line(lambda: read(path)) or not number % 20:
+        both(path.parents[4] if path.parent.name.startswith("seed=") else path.parent)
+
+
+def check_all(folder: Path, name: str, every: int, draw: random.Random) -> None:
+    """Replace every value of a file."""
     path = folder / name
     original = path.read_bytes()
     document = json.loads(original)
-    accepted = 0
     for number, (place, value) in enumerate(mutations(document)):
-        if number % every != draw.randrange(every):
+        if draw.random() > 1 / every:
             continue
         mutated = replaced(document, place, value)
-        is_record = path.name == RECORD
-        path.write_bytes(signed(mutated) if is_record else json.dumps(mutated).encode())
+        path.write_bytes(signed(mutated) if path.name == RECORD else json.dumps(mutated).encode())
         try:
-            # A record that is rejected is left out, which other tests report.
-            if not is_record or one_line(lambda: read_record(path.parent)):
-                accepted += one_line(lambda: report(folder))
-                one_line(lambda: leaderboard(folder))
-                if every == 1 and not number % 10:
-                    one_line(lambda: figures_of(findings_of(folder)))
+            use(path, number)
+            if every == 1 and not number % 50:
+                one_line(lambda: figures_of(findings_of(folder)))
         except Exception as error:
             raise AssertionError(f"{name}: {place} = {value!r}") from error
     path.write_bytes(original)
-    return accepted
 
 
 FILES = [str(RUN / RECORD), "reviews/tiny/max/seed=0-d0/record.json", STUDY, EXPLANATIONS]
@@ -224,7 +236,7 @@ FILES = [str(RUN / RECORD), "reviews/tiny/max/seed=0-d0/record.json", STUDY, EXP
 @pytest.mark.parametrize("every", [100, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [*FILES, "texts.json"])
 def test_every_value_of_every_file_may_be_replaced(copied: Path, name: str, every: int) -> None:
-    assert check_all(copied, name, every, random.Random(0)) >= 0
+    check_all(copied, name, every, random.Random(0))
     assert one_line(lambda: report(copied)), "the study is as it was"
 
 
@@ -238,7 +250,7 @@ def test_files_may_be_truncated_and_bits_flipped(copied: Path, name: str, rounds
         if number % 2:
             content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
         path.write_bytes(content if number % 2 else content[: draw.randrange(len(content))])
-        both(copied)
+        use(path, number)
 
 
 ARRAYS: list[dict[str, Any]] = [
@@ -356,8 +368,9 @@ def test_a_run_is_loaded_or_rejected(trained: Path, tmp_path: Path, every: int) 
     folder = shutil.copytree(trained, tmp_path.joinpath("s", "d", "e", "p", "run"))
     document, session, draw = json.loads((folder / RECORD).read_text()), Session(), random.Random(0)
     assert one_line(lambda: load(folder, session))
-    for number, (place, value) in enumerate(mutations(document["run"]["config"])):
-        if number % every != draw.randrange(every):
+    for place, value in mutations(document["run"]["config"]):
+        # A model of 10**30 layers is valid, and takes forever.
+        if draw.random() > 1 / every or value == 10**30:
             continue
         (folder / RECORD).write_bytes(signed(replaced(document, ("run", "config", *place), value)))
         try:

@@ -12,7 +12,13 @@ DEBUG = "POOLBENCH_DEBUG"  # environment variable that --debug sets: print trace
 
 
 class UserError(ValueError):
-    """Configuration, data or files that cannot be used; ends the program with exit code 2."""
+    """Configuration, data or files that cannot be used; ends the program with exit code 2.
+
+    The message is one line, also if it quotes a text with line breaks.
+    """
+
+    def __init__(self, message: object) -> None:
+        super().__init__(" ".join(str(message).split()))
 
 
 class DivergedError(RuntimeError):

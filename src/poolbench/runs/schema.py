@@ -40,8 +40,8 @@ def read_json(path: Path, model: type[Model], verified: Callable[[bytes], bytes]
 
 
 def damaged(path: Path, reason: object) -> RecordError:
-    """The error for a file that cannot be used, in one line."""
-    return RecordError(f"{path} is damaged: {' '.join(str(reason).split())}")
+    """The error for a file that cannot be used."""
+    return RecordError(f"{path} is damaged: {reason}")
 
 
 def first_error(error: ValidationError) -> str:

@@ -21,7 +21,8 @@ from poolbench.core.io import atomic_write, file_digest
 from poolbench.core.redact import redacted
 from poolbench.core.sources import code_digest
 from poolbench.runs.identity import RunSpec
-from poolbench.runs.schema import EXACT, Count, Number, RecordError, damaged, read_json
+from poolbench.runs.schema import EXACT, Count, Number, damaged, read_json
+from poolbench.runs.schema import RecordError as RecordError
 
 SCHEMA_VERSION: Literal[2] = 2
 RECORD = "record.json"

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
@@ -12,9 +13,12 @@ from poolbench.data.loaders import movie_reviews
 WIDTH, DEPTH, WORDS = 32, 5, 500
 
 
+REVIEWS: Any = {"validation_size": 1000, "test_size": 2530}
+
+
 def save_tiny_bert(folder: Path) -> Path:
     """Save a model whose vocabulary has the most frequent words of some film reviews."""
-    reviews = movie_reviews("rotten_tomatoes", 1000, 2530, 0, max_examples=300)["train"]["text"]
+    reviews = movie_reviews("rotten_tomatoes", **REVIEWS, max_examples=300)["train"]["text"]
     counts = Counter(re.findall(r"\w+|[^\w\s]", " ".join(reviews).lower()))
     letters = sorted({letter for word in counts for letter in word})
     words = sorted(counts, key=lambda word: (-counts[word], word))[:WORDS]

@@ -11,11 +11,12 @@ from poolbench.data.tokenized import TokenizedDataset, tokenize_splits
 from poolbench.encoders import feature_cache
 from poolbench.encoders.feature_cache import cache_file, cache_hidden_states, cache_pooled
 from tests.encoders.families import scratch
+from tests.tiny_bert import REVIEWS
 
 
 @pytest.fixture(scope="module")
 def splits():
-    return movie_reviews("rotten_tomatoes", 1000, 2530, 0, max_examples=40)
+    return movie_reviews("rotten_tomatoes", **REVIEWS, max_examples=40)
 
 
 @pytest.fixture

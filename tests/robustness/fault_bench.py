@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from poolbench.data.loaders import movie_reviews
-from poolbench.runs.study import read_run
+from poolbench.runs.study import read_records
 from poolbench.training import launch
 from poolbench.training.lit_module import LitPooledModel
+from tests.tiny_bert import REVIEWS
 
 Sabotage = Callable[[], None]  # called in the process of the sweep before it starts
 FORK = multiprocessing.get_context("fork")
@@ -38,7 +39,7 @@ class Bench:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        reviews = movie_reviews("rotten_tomatoes", 1000, 2530, 0, max_examples=96)
+        reviews = movie_reviews("rotten_tomatoes", **REVIEWS, max_examples=96)
         reviews["train"].to_pandas().to_csv(root / "data.csv", index=False)
         self.faults = self.lost = self.wrong = 0
         self.messages: list[str] = []
@@ -112,8 +113,7 @@ class Bench:
     def results(self, what: str) -> dict[str, str]:
         """Run -> all of its result that must not depend on faults."""
         results = {}
-        for path in (self.root / what / "faults").rglob("record.json"):
-            record = read_run(path.parent)
+        for record in read_records(self.root / what / "faults")[0]:
             if record.ok:
                 metrics = {k: v for k, v in record.metrics.items() if not k.startswith("perf/")}
                 kept = [metrics, record.history, record.digests.model_dump(), record.test_details]

@@ -5,7 +5,7 @@ import shutil
 import signal
 from collections.abc import Sequence
 
-from poolbench.runs.study import read_run
+from poolbench.runs.study import read_records
 from tests.robustness.fault_bench import (
     ONE,
     STEPS,
@@ -83,7 +83,7 @@ def failing_runs(bench: Bench) -> None:
         bench.check(f"{what} stopped the other runs", others == 2)
         bench.compare(what)
     bench.run("nan", "optimizer.lr=1e30", expect=(1,))
-    statuses = {read_run(path.parent).status for path in (bench.root / "nan").rglob("record.json")}
+    statuses = {record.status for record in read_records(bench.root / "nan")[0]}
     bench.check(f"NaN losses gave {statuses}", statuses == {"diverged"})
     bench.faults += 1
 

@@ -204,7 +204,7 @@ class Broken(RunLogger):
     def __init__(self, method: str = "send") -> None:
         super().__init__(("Broken", ""))
         if method == "__init__":
-            raise ConnectionError("gone")
+            raise ConnectionError("gone\nwith a second line")
 
         def fail(*_: object) -> None:
             self.calls += 1

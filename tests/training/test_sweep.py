@@ -83,7 +83,7 @@ def test_results_of_other_code_are_kept_until_they_are_asked_to_run_again(
     (spec,) = planned(tmp_path, "study=stale")
     train([spec])
     with monkeypatch.context() as changed:
-        changed.setattr(sweep, "code_digest", lambda: "other")
+        changed.setattr("poolbench.runs.record.code_digest", lambda: "other")
         changed.setattr(sweep, "train_run", None)
         assert train([spec])
         assert "1 results were made by other code; rerun=stale" in caplog.text
@@ -95,7 +95,7 @@ def test_results_of_other_code_are_kept_until_they_are_asked_to_run_again(
     )
     train([again])
     assert not trained, "the code is the same"
-    monkeypatch.setattr(sweep, "code_digest", lambda: "other")
+    monkeypatch.setattr("poolbench.runs.record.code_digest", lambda: "other")
     train([again])
     assert len(trained) == 1
 
@@ -104,10 +104,10 @@ def test_a_full_disk_fails_one_run_only(tmp_path: Path, monkeypatch) -> None:
     specs = planned(tmp_path, "pooler=mean,max", "study=full-disk")
     original = sweep.train_run
 
-    def train_run(spec, session):
+    def train_run(spec, session, *watching):
         if spec.pooler == "mean":
             raise OSError(28, "No space left on device")
-        return original(spec, session)
+        return original(spec, session, *watching)
 
     monkeypatch.setattr(sweep, "train_run", train_run)
     assert not train(specs)

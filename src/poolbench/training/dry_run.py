@@ -38,8 +38,8 @@ def check_step(config: Config, session: Session) -> None:
                 module = LitPooledModel(model, task, config.optimizer, config.seed)
                 trainer.fit(module, few)
                 trainer.test(module, few, verbose=False)
-    except DivergedError:
-        pass  # a result of the run
+    except (DivergedError, torch.OutOfMemoryError, MemoryError):
+        pass  # the run explains these
     except UserError:
         raise
     except Exception as error:

@@ -15,15 +15,16 @@ examples, in which every case occurs equally often.
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import datasets
 import numpy as np
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from poolbench.core.errors import UserError
 from poolbench.core.seeding import stream_seed
 
+Size = Annotated[int, Field(gt=0, le=1_000_000)]
 BLOCK = 32
 FILLERS = ("ash", "birch", "cedar", "elm", "fir", "larch", "oak", "pine")
 VOCABULARY = ("red", "blue", "signal", *FILLERS)
@@ -33,9 +34,9 @@ Twins = tuple[list[str], list[str]]  # the words of a text of class 0 and of its
 
 def generate(
     name: Literal["presence", "majority", "order", "first", "length"],
-    train_size: PositiveInt,
-    validation_size: PositiveInt,
-    test_size: PositiveInt,
+    train_size: Size,
+    validation_size: Size,
+    test_size: Size,
     data_seed: NonNegativeInt = 0,
     max_examples: PositiveInt | None = None,
 ) -> datasets.DatasetDict:

@@ -16,6 +16,10 @@ from poolbench.data.collate import Batch, PaddingSide
 from poolbench.encoders.base import Encoder, Tuning
 from poolbench.encoders.huggingface import PretrainedEncoder
 
+# Larger ones would fill the memory of any machine before anything could be checked.
+Width = Annotated[int, Field(gt=0, le=16_384)]
+Depth = Annotated[int, Field(gt=0, le=128)]
+Words = Annotated[int, Field(gt=3, le=1_000_000)]
 PAD, START, END, FIRST_WORD = 0, 1, 2, 3
 STRENGTHS = {"": 1.0, "0.5*": 0.5, "0*": 0.0}
 
@@ -37,8 +41,8 @@ class EmbeddingEncoder(Encoder):
 
     def __init__(
         self,
-        hidden_dim: PositiveInt = 32,
-        vocab_size: Annotated[int, Field(ge=2)] = 8192,
+        hidden_dim: Width = 32,
+        vocab_size: Words = 8192,
         init_seed: NonNegativeInt = 0,
         tuning: Tuning = "frozen",
         max_length: PositiveInt = 128,
@@ -81,11 +85,11 @@ class ScratchEncoder(PretrainedEncoder):
     def __init__(
         self,
         model_type: str = "bert",
-        layers: PositiveInt = 2,
-        hidden_dim: PositiveInt = 64,
-        heads: PositiveInt = 4,
-        vocab_size: Annotated[int, Field(gt=FIRST_WORD)] = 8192,
-        max_positions: PositiveInt = 512,
+        layers: Depth = 2,
+        hidden_dim: Width = 64,
+        heads: Width = 4,
+        vocab_size: Words = 8192,
+        max_positions: Words = 512,
         init_seed: NonNegativeInt = 0,
         tuning: Tuning = "frozen",
         max_length: PositiveInt = 128,

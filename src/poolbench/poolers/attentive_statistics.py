@@ -1,9 +1,9 @@
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat
 
 from poolbench.poolers import masked
 from poolbench.poolers.attention import AttentionPooler
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, TokenWeights
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size, TokenWeights
 
 
 class AttentiveStatisticsPooler(Pooler):
@@ -23,7 +23,7 @@ class AttentiveStatisticsPooler(Pooler):
     weights_label = "attention"
 
     def __init__(
-        self, hidden_dim: int, attention_dim: PositiveInt = 128, eps: NonNegativeFloat = 1e-5
+        self, hidden_dim: int, attention_dim: Size = 128, eps: NonNegativeFloat = 1e-5
     ) -> None:
         super().__init__(hidden_dim)
         self.output_dim = 2 * hidden_dim

@@ -6,9 +6,10 @@ L layers. Widths are attributes, not configuration: a pooler is built with the e
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor, nn
 
 from poolbench.core.shape_checks import ShapeError, check_hidden_and_mask, check_pooled, explained
@@ -19,6 +20,8 @@ Mask = masked.Mask
 Pooled = Float[Tensor, "B P"]
 TokenWeights = Float[Tensor, "B T"]
 
+# Of a width or a count in a constructor: a larger one fills the memory before it can be checked.
+Size = Annotated[int, Field(gt=0, le=65_536)]
 Need = Literal["token_ids", "layers", "token_counts", "native_head"]
 EXTRA_INPUTS = frozenset({"token_ids", "layers"})  # the needs that are arguments of forward
 

@@ -19,12 +19,12 @@ Example:
 """
 
 import torch
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt
 from torch import Tensor
 
 from poolbench.core.seeding import stream_generator
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size
 from poolbench.poolers.conv import ConvPooler
 from poolbench.poolers.mean import MeanPooler
 
@@ -45,7 +45,7 @@ class ProjectedMeanPooler(MeanPooler):
 
     projection: Tensor
 
-    def __init__(self, hidden_dim: int, width: PositiveInt, init_seed: NonNegativeInt = 0) -> None:
+    def __init__(self, hidden_dim: int, width: Size, init_seed: NonNegativeInt = 0) -> None:
         super().__init__(hidden_dim)
         self.output_dim = width
         normal = torch.randn(hidden_dim, width, generator=stream_generator(init_seed, "projection"))

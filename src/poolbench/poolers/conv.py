@@ -3,12 +3,12 @@ from typing import Annotated
 
 import torch
 from jaxtyping import Float
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size
 
 
 class ConvPooler(Pooler):
@@ -30,8 +30,8 @@ class ConvPooler(Pooler):
     def __init__(
         self,
         hidden_dim: int,
-        channels: PositiveInt = 128,
-        kernel_sizes: Annotated[Sequence[PositiveInt], Field(min_length=1)] = (2, 3, 4),
+        channels: Size = 128,
+        kernel_sizes: Annotated[Sequence[Size], Field(min_length=1, max_length=64)] = (2, 3, 4),
     ) -> None:
         super().__init__(hidden_dim)
         self.output_dim = len(kernel_sizes) * channels

@@ -1,10 +1,9 @@
 import torch
 from jaxtyping import Float
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, TokenWeights
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size, TokenWeights
 
 
 class EfficientProbingPooler(Pooler):
@@ -25,7 +24,7 @@ class EfficientProbingPooler(Pooler):
     permutation_invariant = True
     weights_label = "attention, mean over queries"
 
-    def __init__(self, hidden_dim: int, queries: PositiveInt = 8) -> None:
+    def __init__(self, hidden_dim: int, queries: Size = 8) -> None:
         super().__init__(hidden_dim)
         if hidden_dim % queries:
             raise ValueError(f"queries={queries} does not divide hidden_dim={hidden_dim}")

@@ -1,8 +1,7 @@
-from pydantic import PositiveInt
 from torch import nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, TokenWeights, WeightedSumPooler
+from poolbench.poolers.base import Hidden, Mask, Size, TokenWeights, WeightedSumPooler
 
 
 class GatedAttentionPooler(WeightedSumPooler):
@@ -19,7 +18,7 @@ class GatedAttentionPooler(WeightedSumPooler):
     permutation_invariant = True
     weights_label = "attention"
 
-    def __init__(self, hidden_dim: int, attention_dim: PositiveInt = 128) -> None:
+    def __init__(self, hidden_dim: int, attention_dim: Size = 128) -> None:
         super().__init__(hidden_dim)
         self.project = nn.Linear(hidden_dim, attention_dim)
         self.gate = nn.Linear(hidden_dim, attention_dim)

@@ -1,11 +1,11 @@
 from typing import Annotated
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size
 
 
 class GatedConvPooler(Pooler):
@@ -28,10 +28,10 @@ class GatedConvPooler(Pooler):
     def __init__(
         self,
         hidden_dim: int,
-        channels: PositiveInt = 256,
-        kernel_size: Annotated[int, Field(ge=3)] = 3,
-        layers: PositiveInt = 2,
-        dilation: PositiveInt = 1,
+        channels: Size = 256,
+        kernel_size: Annotated[int, Field(ge=3, le=1023)] = 3,
+        layers: Annotated[int, Field(gt=0, le=64)] = 2,
+        dilation: Annotated[int, Field(gt=0, le=1024)] = 1,
     ) -> None:
         super().__init__(hidden_dim)
         self.output_dim = channels

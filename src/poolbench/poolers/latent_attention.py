@@ -1,10 +1,9 @@
 import torch
 from jaxtyping import Float
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size
 
 
 class LatentAttentionPooler(Pooler):
@@ -25,7 +24,7 @@ class LatentAttentionPooler(Pooler):
 
     permutation_invariant = True
 
-    def __init__(self, hidden_dim: int, latents: PositiveInt = 512, heads: PositiveInt = 8) -> None:
+    def __init__(self, hidden_dim: int, latents: Size = 512, heads: Size = 8) -> None:
         super().__init__(hidden_dim)
         if hidden_dim % heads:
             raise ValueError(f"heads={heads} does not divide hidden_dim={hidden_dim}")

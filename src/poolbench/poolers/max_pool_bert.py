@@ -1,9 +1,8 @@
 from jaxtyping import Float
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size
 
 
 class MaxPoolBertPooler(Pooler):
@@ -26,7 +25,7 @@ class MaxPoolBertPooler(Pooler):
     needs_special_tokens = True
     needs = frozenset({"layers"})
 
-    def __init__(self, hidden_dim: int, layers: PositiveInt = 3, heads: PositiveInt = 8) -> None:
+    def __init__(self, hidden_dim: int, layers: Size = 3, heads: Size = 8) -> None:
         super().__init__(hidden_dim)
         if hidden_dim % heads:
             raise ValueError(f"heads={heads} does not divide hidden_dim={hidden_dim}")

@@ -1,9 +1,8 @@
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, TokenWeights
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size, TokenWeights
 
 
 class MultiheadAttentionPooler(Pooler):
@@ -25,7 +24,7 @@ class MultiheadAttentionPooler(Pooler):
     permutation_invariant = True
     weights_label = "attention, mean over heads and queries"
 
-    def __init__(self, hidden_dim: int, heads: PositiveInt = 8, queries: PositiveInt = 1) -> None:
+    def __init__(self, hidden_dim: int, heads: Size = 8, queries: Size = 1) -> None:
         super().__init__(hidden_dim)
         self.output_dim = queries * hidden_dim
         if hidden_dim % heads:

@@ -24,7 +24,9 @@ class PositionalMeanPooler(WeightedSumPooler):
     permutation_invariant = False
     weights_label = "learned position weights"
 
-    def __init__(self, hidden_dim: int, positions: Annotated[int, Field(ge=2)] = 512) -> None:
+    def __init__(
+        self, hidden_dim: int, positions: Annotated[int, Field(ge=2, le=65_536)] = 512
+    ) -> None:
         super().__init__(hidden_dim)
         self.scores = nn.Parameter(torch.randn(positions) * 0.02)
 

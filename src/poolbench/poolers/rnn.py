@@ -2,11 +2,10 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size
 
 CELLS: dict[str, Callable[..., nn.Module]] = {"GRU": nn.GRU, "LSTM": nn.LSTM}
 REDUCE = {"max": masked.maximum, "mean": masked.mean, "last": masked.last_state}
@@ -38,7 +37,7 @@ class RnnPooler(Pooler):
         self,
         hidden_dim: int,
         cell: Literal["GRU", "LSTM"],
-        state_dim: PositiveInt = 256,
+        state_dim: Size = 256,
         reduce: Literal["max", "mean", "last"] = "max",
     ) -> None:
         super().__init__(hidden_dim)

@@ -1,10 +1,10 @@
 import torch
 from jaxtyping import Float
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, TokenWeights
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size, TokenWeights
 
 
 class SelfAttentivePooler(Pooler):
@@ -29,8 +29,8 @@ class SelfAttentivePooler(Pooler):
     def __init__(
         self,
         hidden_dim: int,
-        hops: PositiveInt = 4,
-        projection: PositiveInt = 128,
+        hops: Size = 4,
+        projection: Size = 128,
         penalty: NonNegativeFloat = 1.0,
     ) -> None:
         super().__init__(hidden_dim)

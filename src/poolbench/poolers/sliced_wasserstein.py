@@ -2,12 +2,12 @@ from typing import Annotated
 
 import torch
 from jaxtyping import Float
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size
 
 
 class SlicedWassersteinPooler(Pooler):
@@ -32,8 +32,8 @@ class SlicedWassersteinPooler(Pooler):
     def __init__(
         self,
         hidden_dim: int,
-        slices: PositiveInt | None = None,
-        points: Annotated[int, Field(ge=2)] = 16,
+        slices: Size | None = None,
+        points: Annotated[int, Field(ge=2, le=65_536)] = 16,
     ) -> None:
         super().__init__(hidden_dim)
         self.output_dim = slices or hidden_dim

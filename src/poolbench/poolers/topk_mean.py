@@ -1,8 +1,7 @@
 import torch
-from pydantic import PositiveInt
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size
 
 
 class TopkMeanPooler(Pooler):
@@ -17,7 +16,7 @@ class TopkMeanPooler(Pooler):
 
     permutation_invariant = True
 
-    def __init__(self, hidden_dim: int, k: PositiveInt = 3) -> None:
+    def __init__(self, hidden_dim: int, k: Size = 3) -> None:
         super().__init__(hidden_dim)
         self.k = k
 

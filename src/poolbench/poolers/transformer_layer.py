@@ -1,8 +1,7 @@
-from pydantic import PositiveInt
 from torch import nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size
 
 
 class TransformerLayerPooler(Pooler):
@@ -22,7 +21,7 @@ class TransformerLayerPooler(Pooler):
 
     permutation_invariant = True
 
-    def __init__(self, hidden_dim: int, heads: PositiveInt = 8) -> None:
+    def __init__(self, hidden_dim: int, heads: Size = 8) -> None:
         super().__init__(hidden_dim)
         if hidden_dim % heads:
             raise ValueError(f"heads={heads} does not divide hidden_dim={hidden_dim}")

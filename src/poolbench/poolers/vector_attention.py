@@ -1,8 +1,7 @@
-from pydantic import PositiveInt
 from torch import nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, TokenWeights
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size, TokenWeights
 
 
 class VectorAttentionPooler(Pooler):
@@ -19,7 +18,7 @@ class VectorAttentionPooler(Pooler):
     permutation_invariant = True
     weights_label = "attention, mean over dimensions"
 
-    def __init__(self, hidden_dim: int, attention_dim: PositiveInt = 128) -> None:
+    def __init__(self, hidden_dim: int, attention_dim: Size = 128) -> None:
         super().__init__(hidden_dim)
         self.project = nn.Linear(hidden_dim, attention_dim)
         self.score = nn.Linear(attention_dim, hidden_dim, bias=False)  # softmax needs no bias

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxtyping import Float
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from poolbench.core.errors import UserError
@@ -13,7 +12,7 @@ from poolbench.core.shape_checks import check_head, explained
 from poolbench.data.collate import Batch
 from poolbench.encoders.base import Encoder
 from poolbench.encoders.layer_mix import LayerMix, SingleLayer
-from poolbench.poolers.base import Pooler
+from poolbench.poolers.base import Pooler, Size
 from poolbench.training.config import Config, Share, build, target_of
 
 
@@ -40,7 +39,7 @@ class MlpHead(Head):
     """One hidden layer of ``width`` units with GELU, and dropout before each linear layer."""
 
     def __init__(
-        self, input_dim: int, output_dim: int, width: PositiveInt = 256, dropout: Share = 0.1
+        self, input_dim: int, output_dim: int, width: Size = 256, dropout: Share = 0.1
     ) -> None:
         super().__init__(input_dim, output_dim)
         self.layers = nn.Sequential(

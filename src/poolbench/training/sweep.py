@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import time
 import traceback
 from collections import defaultdict
 from collections.abc import Sequence
@@ -132,7 +133,7 @@ def existing_record(spec: RunSpec) -> RunRecord | None:
     except FileNotFoundError:
         return None
     except RecordError as error:
-        aside = spec.folder / f"{RECORD}.damaged"
+        aside = spec.folder / f"{RECORD}.damaged-{time.time_ns()}"
         log.warning("%s: moved to %s, training again", error, aside.name)
         (spec.folder / RECORD).replace(aside)
         return None

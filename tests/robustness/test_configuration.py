@@ -92,14 +92,14 @@ def test_extreme_values_of_every_key(requests: list[RunRequest], session: Sessio
 
 
 @pytest.mark.slow
-def test_all_extreme_values_of_every_key(requests: list[RunRequest], session: Session) -> None:
-    tried, accepted = check_all(requests, EXTREMES, session)
-    assert tried > 5000
+def test_more_extreme_values_of_every_key(requests: list[RunRequest], session: Session) -> None:
+    tried, accepted = check_all(requests[1:], EXTREMES[::4], session)
+    assert tried > 1000
     assert 0 < accepted < tried / 3
 
 
 @pytest.mark.slow
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=800, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_value_of_any_key(
     requests: list[RunRequest], session: Session, data: st.DataObject
@@ -109,7 +109,7 @@ def test_any_value_of_any_key(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(key=st.sampled_from(["seed", "pooler", "study", "optimizer.lr", "trainer"]), text=st.text())
 def test_any_text_on_the_command_line(key: str, text: str) -> None:
     for argument in (f"{key}={text}", text):

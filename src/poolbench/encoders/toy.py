@@ -17,7 +17,7 @@ from poolbench.encoders.base import Encoder, Tuning
 from poolbench.encoders.huggingface import PretrainedEncoder
 
 # Larger ones would fill the memory of any machine before anything could be checked.
-Width = Annotated[int, Field(gt=0, le=16_384)]
+Width = Annotated[int, Field(gt=0, le=4096)]
 Depth = Annotated[int, Field(gt=0, le=128)]
 Words = Annotated[int, Field(gt=3, le=1_000_000)]
 PAD, START, END, FIRST_WORD = 0, 1, 2, 3

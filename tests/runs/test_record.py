@@ -2,6 +2,8 @@
 
 import json
 import os
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +89,26 @@ def test_a_record_of_another_version_is_rejected_with_the_fix(tmp_path: Path) ->
     (tmp_path / "record.json").write_text(json.dumps({"schema_version": 1, "checksum": "x"}))
     with pytest.raises(RecordError, match=r"schema 1.*reads 2.*run the command again"):
         read_record(tmp_path)
+
+
+def test_groups_of_the_test_examples_are_kept_and_checked(tmp_path: Path) -> None:
+    write_record(record(tmp_path), replace(KEPT, groups=np.array([7, 7, 0, 3])))
+    found = read_record(tmp_path).predictions.groups
+    assert found is not None
+    assert found.tolist() == [7, 7, 0, 3]
+    write_record(record(tmp_path), replace(KEPT, groups=np.arange(3)))
+    with pytest.raises(RecordError, match=r"predictions\.npz.*n integers"):
+        read_record(tmp_path)
+
+
+def test_the_date_is_that_of_the_run_and_not_of_its_file(tmp_path: Path) -> None:
+    write_record(record(tmp_path), KEPT)
+    os.utime(tmp_path / "record.json", (0, 0))
+    assert read_record(tmp_path).written.year == 1970
+    finished = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    write_record(record(tmp_path).model_copy(update={"finished": finished}), KEPT)
+    os.utime(tmp_path / "record.json", (0, 0))
+    assert read_record(tmp_path).written == finished
 
 
 def test_only_results_of_other_code_are_stale(tmp_path: Path) -> None:

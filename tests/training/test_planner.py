@@ -21,6 +21,12 @@ def test_disk_and_runs_are_what_training_leaves(tmp_path: Path) -> None:
     before = estimate(planned(tmp_path), session)
     assert before.runs == (4, 0)
     assert before.encoding_s > 0
+    ((task, (least, most)),) = before.findable.items()
+    assert "2 seeds, 64 examples, 2 poolers" in task
+    assert 5 < least < most < 100
+    assert f"smallest findable difference on {task}: {least:.1f} to {most:.1f} points" in str(
+        before
+    )
     assert not list(tmp_path.iterdir()), "a plan leaves nothing behind"
     train(planned(tmp_path), session)
     (file,) = (tmp_path / "cache").glob("*.states")

@@ -10,6 +10,7 @@ import torch
 from poolbench.core.errors import DivergedError
 from poolbench.encoders.layer_mix import SingleLayer
 from poolbench.poolers.mean import MeanPooler
+from poolbench.stats.compare import ScoredRun
 from poolbench.tasks.classification import Classification
 from poolbench.training import config
 from poolbench.training.launch import compose_runs
@@ -36,6 +37,28 @@ def test_a_run_leaves_a_complete_record(run) -> None:
     assert any("mean pooling" in note for note in record.notes)
     best = max(epoch["val/accuracy"] for epoch in record.history)
     assert record.metrics["best/val_accuracy"] == best
+    chosen = record.history[int(record.metrics["best/epoch"])]
+    assert record.metrics["best/val_f1_macro"] == chosen["val/f1_macro"]
+    assert record.written == record.finished
+
+
+def test_groups_and_duplicates_of_the_data_reach_the_record_and_the_verdict(
+    run, tmp_path: Path
+) -> None:
+    rows = [f"t{i},{'ab'[i % 2]},g{i // 2}" for i in range(60)]
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    train.write_text("\n".join(["text,label,doc", *rows, "t0,b,g0"]))
+    test.write_text("\n".join(["text,label,doc", "t0,a,x", "t1,b,y", "new,a,x", "newer,b,z"]))
+    files = ["dataset=files", f"dataset.train={train}", f"dataset.test={test}"]
+    record = run(*TINY, *files, "dataset.group_column=doc", "study=groups")
+    x, y, also_x, z = record.predictions.groups.tolist()
+    assert x == also_x
+    assert len({x, y, z}) == 3
+    assert ScoredRun.from_record(record).groups.tolist() == [x, y, x, z]
+    assert record.data.duplicates == {
+        "test examples have a text that train has too": 2,
+        "texts have different labels": 1,
+    }
 
 
 def test_metrics_of_the_record_follow_from_the_predictions(run) -> None:

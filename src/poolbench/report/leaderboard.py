@@ -162,7 +162,7 @@ def read_leaderboard(root: Path, metric: str = "accuracy") -> Leaderboard:
 def _rows(records: Iterable[RunRecord], metric: str) -> list[Row]:
     """One row for each pooler, configuration and state of the code."""
     groups: dict[tuple[str, ...], list[RunRecord]] = {}
-    for r in sorted(records, key=lambda r: ((r.folder / RECORD).stat().st_mtime, r.folder)):
+    for r in sorted(records, key=lambda r: (r.written, r.folder)):
         place = (r.run.dataset, r.run.encoder, r.run.pooler, r.run.variant, _code(r))
         groups[place] = [*groups.pop(place, []), r]  # in the order of their newest records
     rows = []

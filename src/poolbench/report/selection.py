@@ -12,7 +12,6 @@ from poolbench.runs.study import Study
 
 Values = tuple[Any, ...]  # of the selected keys, in their order
 Group = tuple[str, str, str]  # dataset, encoder, pooler
-SCORE = "best/val_accuracy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +68,10 @@ def select(study: Study, keys: Sequence[str]) -> Selection:
         raise UserError(f"{prefix}: every run has the same value")
     if len(expected) < len(grid) * len({seed for _, seed in expected}):
         raise UserError(f"{prefix}: its values were not tried with the same seeds")
+    score = f"best/val_{study.protocol.metric}"
     scores = {
         group: {
-            v: [r.metrics[SCORE] for r in variants[v] if r.ok and SCORE in r.metrics] for v in grid
+            v: [r.metrics[score] for r in variants[v] if r.ok and score in r.metrics] for v in grid
         }
         for group, variants in groups.items()
     }

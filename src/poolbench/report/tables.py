@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -10,7 +9,7 @@ from markupsafe import Markup
 
 from poolbench.report.rendering import markdown_text
 from poolbench.report.summary import Findings, Task, control, marked
-from poolbench.runs.record import RECORD, ContractLine, RunRecord
+from poolbench.runs.record import ContractLine, RunRecord
 from poolbench.stats.across_datasets import Across
 from poolbench.stats.scores import baseline_scores
 from poolbench.stats.verdict import (
@@ -244,8 +243,7 @@ def revision_of(record: RunRecord) -> str:
 
 def date_of(record: RunRecord) -> str:
     """The day on which a record was written (UTC)."""
-    written = (record.folder / RECORD).stat().st_mtime
-    return datetime.fromtimestamp(written, UTC).date().isoformat()
+    return record.written.date().isoformat()
 
 
 def _cell(value: Any, style: str) -> Cell:

@@ -8,13 +8,21 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 from pydantic_core import from_json, to_json
 
 from poolbench.core.io import atomic_write, file_digest
@@ -53,16 +61,20 @@ class Predictions:
     labels: NDArray[np.int64]  # (n,)
     predictions: NDArray[np.int64]  # (n,)
     logits: NDArray[np.float32]  # (n, C)
+    groups: NDArray[np.int64] | None = None  # (n,), with dataset.group_column
 
     def check(self, classes: int) -> None:
         """Raise ValueError unless the arrays belong together."""
-        whole: list[NDArray[Any]] = [self.example_ids, self.labels, self.predictions]
-        shapes, n = [a.shape for a in (*whole, self.logits)], self.labels.size
-        if shapes != [(n,)] * 3 + [(n, classes)] or any(a.dtype.kind != "i" for a in whole):
-            raise ValueError(f"expected n integers three times and (n, {classes}), got {shapes}")
+        whole: list[NDArray[Any]] = [self.labels, self.predictions, self.example_ids]
+        whole += [] if self.groups is None else [self.groups]
+        shapes, n = [a.shape for a in (self.logits, *whole)], self.labels.size
+        if shapes != [(n, classes)] + [(n,)] * len(whole) or any(
+            a.dtype.kind != "i" for a in whole
+        ):
+            raise ValueError(f"expected (n, {classes}) and n integers in each array, got {shapes}")
         if not np.array_equal(self.example_ids, np.arange(n)):
             raise ValueError("the examples are not those of the test split, in order")
-        if n and (np.min(whole[1:]) < 0 or np.max(whole[1:]) >= classes):
+        if n and (np.min(whole[:2]) < 0 or np.max(whole[:2]) >= classes):
             raise ValueError(f"a label or prediction is not one of {classes} classes")
 
 
@@ -86,6 +98,7 @@ class DataSummary(_Part):
     examples: dict[str, Count] = {}  # number in each split
     cut_texts: Count = 0  # texts that were longer than encoder.max_length
     blank_texts: Count = 0  # texts without any word
+    duplicates: dict[str, Count] = {}  # shared texts, conflicting labels: data/duplicates.py
     test_tokens: list[Count] = []  # number of tokens of each test text
     test_texts: str = ""  # file with the test texts, relative to the folder of the study
 
@@ -143,6 +156,7 @@ class RunRecord(BaseModel):
     hardware: dict[str, str | int | Number | None] = {}
     revision: Revision | None = None
     seconds: dict[str, Number] = {}  # wall and CPU time
+    finished: AwareDatetime | None = None  # UTC
     predictions_sha256: str | None = None
 
     @model_validator(mode="after")
@@ -164,6 +178,12 @@ class RunRecord(BaseModel):
     def ok(self) -> bool:
         """Whether the run was trained and tested."""
         return self.status == "ok"
+
+    @property
+    def written(self) -> datetime:
+        """When the run finished; of a record that does not say so, the time of its file."""
+        modified = (self.folder / RECORD).stat().st_mtime if self.finished is None else 0
+        return self.finished or datetime.fromtimestamp(modified, UTC)
 
     @property
     def is_stale(self) -> bool:
@@ -194,7 +214,8 @@ def write_record(record: RunRecord, predictions: Predictions | None = None) -> N
     record.folder.mkdir(parents=True, exist_ok=True)
     if predictions is not None:
         with atomic_write(record.folder / PREDICTIONS) as file:
-            np.savez_compressed(file, **vars(predictions))
+            arrays = {k: v for k, v in vars(predictions).items() if v is not None}
+            np.savez_compressed(file, **arrays)
     content = redacted(record.model_dump(mode="json"))
     if predictions is not None:
         content["predictions_sha256"] = file_digest(record.folder / PREDICTIONS)

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from poolbench.runs.protocol import Protocol
 from poolbench.runs.record import RunRecord
+from poolbench.runs.study import FEWEST_SEEDS
 from poolbench.stats.paired_test import guarded_half_width, guarded_p, holm
 from poolbench.stats.power import needed, seeds_range, smallest_difference
 from poolbench.stats.scores import SCORES, Array
 from poolbench.stats.verdict import Comparison, Word, decide, format_points, plural
-
-FEWEST_SEEDS = 5  # for a test; fewer are described only
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,16 +62,18 @@ class ScoredRun:
         """The run of a record. Raises RecordError if its predictions cannot be read."""
         names = record.run.model_dump(include={"dataset", "encoder", "pooler", "seed"})
         digests, empty = record.digests, np.empty(0, np.int64)
+        kept = record.predictions if record.ok else None
         return cls(
             **names,
             status=record.status,
-            labels=record.predictions.labels if record.ok else empty,
-            predictions=record.predictions.predictions if record.ok else empty,
+            labels=kept.labels if kept else empty,
+            predictions=kept.predictions if kept else empty,
             test_ids=digests.test_ids,
             tokens=digests.tokens,
             order=tuple(digests.order),
             budget=budget,
-            logits=record.predictions.logits if record.ok else None,
+            logits=kept.logits if kept else None,
+            groups=kept.groups if kept else None,
         )
 
     def scores(self, metric: str) -> Array:
@@ -149,8 +150,10 @@ def pairing_errors(sides: Mapping[str, Sequence[ScoredRun]]) -> Iterator[str]:
             yield f"no {what} digest was recorded"
         if len(digests) > 1:
             yield f"{what} digests differ"
-    if any(not np.array_equal(r.labels, everything[0].labels) for r in everything):
-        yield "test labels differ"
+    for attribute in ("labels", "groups"):
+        arrays = [getattr(r, attribute) for r in everything]
+        if any(not np.array_equal(a, arrays[0]) for a in arrays):
+            yield f"test {attribute} differ"
     for seed in sorted(first):
         # Early stopping may end two runs at different epochs: only epochs of both are compared.
         pairs = list(zip(first[seed].order, second[seed].order, strict=False))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from poolbench.encoders.feature_cache import cache_file, cache_hidden_states, cache_size_gb
 from poolbench.runs.identity import RunSpec
+from poolbench.stats.power import typical_difference
+from poolbench.stats.verdict import plural
 from poolbench.training.config import Config
 from poolbench.training.console import clock
 from poolbench.training.model import required_layers
@@ -31,6 +33,7 @@ class Estimate:
     encoding_s: float  # to compute these
     training_s: tuple[float, float]  # shortest and longest, depending on early stopping
     memory_gb: float  # peak of the process
+    findable: dict[str, tuple[float, float]]  # in points, by task with its size
 
     def __str__(self) -> str:
         low, high = (clock(self.encoding_s + seconds) for seconds in self.training_s)
@@ -41,7 +44,11 @@ class Estimate:
             ("time", high if low == high else f"{low} to {high}, depending on early stopping"),
             ("memory", f"about {self.memory_gb:.1f} GB"),
         ]
-        return "\n".join(f"  {name:<14} {value}" for name, value in rows)
+        lines = [f"  {name:<14} {value}" for name, value in rows]
+        for task, (least, most) in self.findable.items():
+            size = f"{least:.1f} to {most:.1f} points of accuracy"
+            lines.append(f"  smallest findable difference on {task}: {size}")
+        return "\n".join(lines)
 
 
 def estimate(specs: Sequence[RunSpec], session: Session) -> Estimate:
@@ -71,7 +78,28 @@ def estimate(specs: Sequence[RunSpec], session: Session) -> Estimate:
         encoding,
         (shortest, longest),
         memory + max(sizes, default=0.0),
+        _findable(specs, session),
     )
+
+
+def _findable(specs: Sequence[RunSpec], session: Session) -> dict[str, tuple[float, float]]:
+    """The smallest difference that each dataset × encoder is likely to find, with its size."""
+    tasks: dict[tuple[str, str], list[RunSpec]] = defaultdict(list)
+    for spec in specs:
+        tasks[spec.dataset, spec.encoder].append(spec)
+    found = {}
+    for (dataset, encoder), group in tasks.items():
+        config = Config.model_validate(group[0].config)
+        seeds, poolers = (len({getattr(s, k) for s in group}) for k in ("seed", "pooler"))
+        if seeds < 2 or poolers < 2:
+            continue
+        examples = len(session.inputs(config).data.splits["test"])
+        size = f"{plural(seeds, 'seed')}, {plural(examples, 'example')}"
+        chosen = config.comparison.alpha, config.comparison.power
+        found[f"{dataset} × {encoder} ({size}, {plural(poolers, 'pooler')})"] = typical_difference(
+            seeds, examples, poolers - 1, *chosen
+        )
+    return found
 
 
 def _cost(spec: RunSpec, session: Session, folder: str) -> tuple[float, float, float]:

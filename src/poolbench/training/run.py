@@ -5,6 +5,7 @@ import logging
 import time
 import warnings
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def train_run(spec: RunSpec, session: Session, *watching: Callback) -> RunRecord
             history=module.history,
             test_details=module.test_details,
             parameters=parameters,
-            data=DataSummary(**inputs.data.summary(), test_texts=_keep_test_texts(spec, inputs)),
+            data=_data_summary(spec, inputs),
             digests=Digests(**inputs.digests, code=code, order=module.order_digests),
             step_input=model.step_input,
             batching="padded" if unpacked else config.batching,
@@ -84,6 +85,7 @@ def train_run(spec: RunSpec, session: Session, *watching: Callback) -> RunRecord
             hardware=environment.hardware(device) | {"attention": attention},
             revision=environment.revision(),
             seconds={"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu},
+            finished=datetime.now(UTC),
         )
         write_record(record, predictions)
         logger.finish(record, inputs.splits["test"]["text"])
@@ -120,7 +122,7 @@ def _fit_and_test(
     epoch = max(module.history, key=lambda epoch: epoch[task.monitor])
     metrics = {
         "train/loss": module.history[-1]["train/loss"],
-        "best/val_accuracy": epoch[task.monitor],
+        **{k.replace("val/", "best/val_"): v for k, v in epoch.items() if k.startswith("val/")},
         "best/epoch": epoch["epoch"],
         **speed.summary(trainer.strategy),
     }
@@ -163,7 +165,13 @@ def _predictions(module: LitPooledModel, data: TokenizedDataset) -> Predictions:
         labels=data.labels[ids].numpy(),
         predictions=logits.argmax(dim=1).numpy(),
         logits=logits.numpy().astype(np.float32),
+        groups=None if data.groups is None else data.groups[ids].numpy(),
     )
+
+
+def _data_summary(spec: RunSpec, inputs: Inputs) -> DataSummary:
+    texts = _keep_test_texts(spec, inputs)
+    return DataSummary(**inputs.data.summary(), duplicates=inputs.duplicates, test_texts=texts)
 
 
 def _keep_test_texts(spec: RunSpec, inputs: Inputs) -> str:

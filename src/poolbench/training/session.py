@@ -16,6 +16,7 @@ import torch
 from poolbench.core.environment import set_matmul_precision
 from poolbench.data.collate import Batch
 from poolbench.data.datamodule import TokenizedDataModule
+from poolbench.data.duplicates import count_duplicates
 from poolbench.data.tokenized import TokenizedDataset, tokenize_splits
 from poolbench.encoders.base import Encoder
 from poolbench.encoders.feature_cache import cache_hidden_states, cache_pooled
@@ -54,6 +55,11 @@ class Inputs:
             "test_ids": self.data.split_digest("test"),
             "encoder": self.encoder.digest,
         }
+
+    @functools.cached_property
+    def duplicates(self) -> dict[str, int]:
+        """Texts and groups that splits share, and texts with different labels."""
+        return count_duplicates(self.splits)
 
 
 class Session:

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from pytorch_lightning.callbacks import Callback
 
@@ -151,6 +152,7 @@ def _failed(spec: RunSpec, error: BaseException) -> RunRecord:
         status="diverged" if isinstance(error, DivergedError) else "failed",
         error=redacted(f"{type(error).__name__}: {lines[0] if lines else 'no message'}"),
         failure_log=FAILURE_LOG,
+        finished=datetime.now(UTC),
     )
     try:
         with atomic_write(spec.folder / FAILURE_LOG) as file:

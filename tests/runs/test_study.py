@@ -61,3 +61,22 @@ def test_what_is_no_study_is_rejected(tmp_path: Path) -> None:
     (tmp_path / STUDY).write_text("{}")
     with pytest.raises(UserError, match=r"study\.json is damaged"):
         read_study(tmp_path)
+
+
+def planned(output: Path, seeds: range, **protocol: object) -> list[int] | None:
+    declare([spec(output, "max", seed) for seed in seeds], Protocol(**protocol))
+    return read_study(output / "demo").protocol.looks
+
+
+def test_seeds_that_are_added_later_do_not_move_the_planned_test(tmp_path: Path) -> None:
+    assert planned(tmp_path, range(3)) is None, "too few for a test: nothing is planned yet"
+    assert planned(tmp_path, range(3, 6)) == [6]
+    assert planned(tmp_path, range(6, 12)) == [6]
+    assert planned(tmp_path, range(12), looks=[6]) == [6]
+    with pytest.raises(UserError, match=r"declared with comparison\.looks=\[6\], not \[6, 12\]"):
+        planned(tmp_path, range(12), looks=[6, 12])
+
+
+def test_declared_looks_are_kept_by_a_command_that_names_none(tmp_path: Path) -> None:
+    assert planned(tmp_path, range(5), looks=[5, 10]) == [5, 10]
+    assert planned(tmp_path, range(5, 10)) == [5, 10]

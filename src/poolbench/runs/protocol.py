@@ -54,7 +54,7 @@ class Protocol(_Declared):
         metric: of the test split.
         margin: difference in points (hundredths of the metric) that does not matter.
         looks: numbers of seeds at which the study may be tested, each at alpha / len(looks); None
-            is one look, at the planned seeds.
+            is one look, at the seeds of the first command with enough of them for a test.
         alpha: probability of any false positive in one family of comparisons.
         power: probability of finding a difference as large as the margin, for advice.
         published: table to compare with; it may be added at any time.

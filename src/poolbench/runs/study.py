@@ -21,6 +21,7 @@ from poolbench.runs.schema import EXACT, Count, RecordError, read_json
 
 STUDY = "study.json"
 LISTED = 5  # damaged files in one note
+FEWEST_SEEDS = 5  # for a test; fewer are described only
 
 
 class Declaration(BaseModel):
@@ -71,28 +72,40 @@ class Study:
 def declare(specs: Sequence[RunSpec], protocol: Protocol) -> None:
     """Add runs to ``study.json``; several processes may do so at once.
 
+    The default of ``looks`` is replaced by the number of seeds that were declared first: seeds that
+    are added when results are known do not move the planned test.
+
     Raises:
         UserError: the study was declared with another protocol: results may be known by now.
     """
     folder = specs[0].study_folder
     with file_lock(folder / ".study.lock"):
         known = read_declaration(folder) or Declaration(protocol=protocol, runs=[])
+        runs = list({spec.path: spec for spec in [*known.runs, *specs]}.values())
+        looks = known.protocol.looks or _one_look(known.runs) or protocol.looks or _one_look(runs)
         for key in Protocol.model_fields:
             before, now = getattr(known.protocol, key), getattr(protocol, key)
+            if key == "looks":
+                before, now = looks, now or looks
             if key != "published" and before != now:
                 raise UserError(
                     f"study {folder.name} was declared with comparison.{key}={before}, not {now}: "
                     "keep it, or name another study"
                 )
         published = protocol.published or known.protocol.published
-        by_path = {spec.path: spec for spec in [*known.runs, *specs]}
         declaration = Declaration(
-            protocol=known.protocol.model_copy(update={"published": published}),
-            runs=list(by_path.values()),
+            protocol=known.protocol.model_copy(update={"published": published, "looks": looks}),
+            runs=runs,
         )
         content = declaration.model_dump(mode="json", exclude={"runs": {"__all__": {"config"}}})
         with atomic_write(folder / STUDY) as file:
             file.write(json.dumps(redacted(content), indent=1).encode())
+
+
+def _one_look(runs: Sequence[RunSpec]) -> list[int] | None:
+    """The number of seeds of these runs, None if a test needs more."""
+    seeds = len({spec.seed for spec in runs})
+    return [seeds] if seeds >= FEWEST_SEEDS else None
 
 
 def read_declaration(folder: Path) -> Declaration | None:

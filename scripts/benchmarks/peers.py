@@ -132,7 +132,7 @@ def finetune(config: Config, options: argparse.Namespace) -> None:
     print(f"one epoch of {len(rows)} texts, batches of {config.batch_size}\n")
     print(measure.table(seconds, OURS))
     print(*(f"training loss {losses[name]:.3f}: {name}" for name in losses), "", sep="\n")
-    lengths = inputs.data.lengths[rows.start : rows.stop].tolist()
+    lengths = inputs.data.lengths[rows].tolist()
     steps = ceil(len(rows) / config.batch_size)
     _print_fraction_of_limit(encoder, lengths, seconds[OURS], steps)
 

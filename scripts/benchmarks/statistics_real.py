@@ -15,7 +15,8 @@ from statistics_simulation import ALPHA, LOOKS, Row, row
 from poolbench.core.errors import UserError
 from poolbench.runs.protocol import Protocol
 from poolbench.runs.study import read_study
-from poolbench.stats.compare import ScoredRun, compare_with_reference, pairing_errors
+from poolbench.stats.compare import compare_with_reference
+from poolbench.stats.pairing import ScoredRun, pairing_errors
 from poolbench.stats.verdict import Comparison, Word
 
 NAMES = "abcdef"

@@ -11,11 +11,12 @@ ROWS = [[5], [6, 7, 8], [], [9, 10]]
 
 def dataset(rows: list[list[int]] = ROWS) -> TokenizedDataset:
     n = len(rows)
+    first, second = torch.arange(n).tensor_split([n // 2])
     return TokenizedDataset(
         ids=torch.tensor([i for row in rows for i in row], dtype=torch.int32),
         starts=torch.tensor([0, *torch.tensor([len(r) for r in rows]).cumsum(0).tolist()]),
         labels=torch.arange(n) % 2,
-        splits={"train": range(n // 2), "validation": range(n // 2, n), "test": range(n // 2, n)},
+        splits=dict(zip(("train", "validation", "test"), (first, *[second] * 2), strict=True)),
     )
 
 

@@ -18,11 +18,11 @@ def epoch_of(sampler: ShuffledBatches, epoch: int) -> list[torch.Tensor]:
 
 
 def shuffled(seed: int, epoch: int, rank: int = 0, world: int = 1) -> list[torch.Tensor]:
-    return epoch_of(ShuffledBatches(range(10, 875), 8, seed, rank, world), epoch)
+    return epoch_of(ShuffledBatches(torch.arange(10, 875), 8, seed, rank, world), epoch)
 
 
 def grouped(seed: int, epoch: int, rank: int = 0, world: int = 1) -> list[torch.Tensor]:
-    return epoch_of(ShuffledBatches(range(10, 875), 8, seed, rank, world, LENGTHS), epoch)
+    return epoch_of(ShuffledBatches(torch.arange(10, 875), 8, seed, rank, world, LENGTHS), epoch)
 
 
 def test_the_training_order_is_a_function_of_seed_and_epoch() -> None:
@@ -51,8 +51,8 @@ def test_grouped_batches_have_similar_lengths_in_random_order() -> None:
 
 def test_evaluation_has_each_example_once_longest_first() -> None:
     lengths = torch.tensor([3, 9, 1, 7, 5, 2, 8, 4])
-    assert torch.cat(list(by_length(lengths, range(4, 8)))).tolist() == [6, 4, 7, 5]
-    halves = [torch.cat(list(by_length(lengths, range(8), rank, 2))) for rank in (0, 1)]
+    assert torch.cat(list(by_length(lengths, torch.arange(4, 8)))).tolist() == [6, 4, 7, 5]
+    halves = [torch.cat(list(by_length(lengths, torch.arange(8), rank, 2))) for rank in (0, 1)]
     assert sorted(torch.cat(halves).tolist()) == list(range(8))
 
 
@@ -94,7 +94,7 @@ def test_lightning_trains_on_the_batches_of_the_sampler_and_sets_its_epoch() -> 
     batches = TokenizedDataModule(data, lambda rows: collate(data, rows), batch_size=8, seed=3)
     trainer.fit(module, batches)
     assert torch.equal(torch.get_rng_state(), state), "the global random state is unchanged"
-    sampler = ShuffledBatches(range(20), 8, seed=3)
+    sampler = ShuffledBatches(torch.arange(20), 8, seed=3)
     expected = [collate(data, rows) for epoch in range(3) for rows in epoch_of(sampler, epoch)]
     assert len(module.seen) == len(expected) == 9
     for found, wanted in zip(module.seen, expected, strict=True):

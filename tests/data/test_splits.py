@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from poolbench.core.errors import UserError
-from poolbench.data.splits import complete, folds
+from poolbench.data.splits import complete, cross_validation, folds
 
 
 def table(texts: list[str], labels: list[int], groups: list[str] | None = None) -> datasets.Dataset:
@@ -142,3 +142,17 @@ def test_folds_of_distinct_texts_have_equal_sizes() -> None:
     assert sorted(map(len, cuts)) == [20, 20, 20, 20, 21]
     for c, (low, high) in enumerate(((11, 12), (6, 7), (2, 3))):
         assert {sum(labels[row] == c for row in cut) for cut in cuts} == {low, high}
+
+
+def test_cross_validation_tests_every_example_once_and_separates_groups() -> None:
+    data = grouped()
+    parts = cross_validation(data, 4, seed=0)
+    assert sorted(row for part in parts for row in part["test"]) == list(range(600))
+    for part in parts:
+        assert sorted(row for rows in part.values() for row in rows) == list(range(600))
+        assert all((rows[1:] > rows[:-1]).all() for rows in part.values())
+        for column in ("group", "text"):
+            sides = [set(data.select(rows)[column]) for rows in part.values()]
+            assert sum(map(len, sides)) == len(set.union(*sides))
+        assert 0.05 < len(part["validation"]) / (600 - len(part["test"])) < 0.15
+    assert parts[0]["train"].tolist() != parts[1]["train"].tolist()

@@ -9,7 +9,8 @@ import pytest
 
 from poolbench.runs.protocol import Protocol
 from poolbench.runs.record import RunRecord, read_record, write_record
-from poolbench.stats.compare import ScoredRun, compare_with_reference, pairing_errors
+from poolbench.stats.compare import compare_with_reference
+from poolbench.stats.pairing import ScoredRun, pairing_errors
 from poolbench.stats.verdict import Word
 from tests.stats.planted import planted_runs, record_of
 

@@ -27,7 +27,7 @@ class ShuffledBatches(Sampler[Tensor]):
 
     def __init__(
         self,
-        examples: range,
+        examples: Tensor,
         batch_size: int,
         seed: int,
         rank: int = 0,
@@ -43,8 +43,8 @@ class ShuffledBatches(Sampler[Tensor]):
 
     def batches(self) -> Sequence[Tensor]:
         """The batches of the epoch, over all processes."""
-        order = torch.randperm(len(self.examples), generator=self._generator("order"))
-        order = order + self.examples.start
+        shuffled = torch.randperm(len(self.examples), generator=self._generator("order"))
+        order = self.examples[shuffled]
         if self.lengths is None:
             return order.split(self.batch_size)
         pools = order.split(POOL * self.batch_size)
@@ -67,10 +67,10 @@ class ShuffledBatches(Sampler[Tensor]):
         return stream_generator(self.seed, purpose, self.epoch)
 
 
-def by_length(lengths: Tensor, examples: range, rank: int = 0, world: int = 1) -> Sequence[Tensor]:
+def by_length(lengths: Tensor, examples: Tensor, rank: int = 0, world: int = 1) -> Sequence[Tensor]:
     """Example ids in batches of similar length, longest first: the least padding."""
-    order = lengths[examples.start : examples.stop].argsort(stable=True, descending=True)
-    return (order + examples.start)[rank::world].split(EVAL_BATCH)
+    order = lengths[examples].argsort(stable=True, descending=True)
+    return examples[order][rank::world].split(EVAL_BATCH)
 
 
 class TokenizedDataModule(pl.LightningDataModule):

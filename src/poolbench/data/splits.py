@@ -15,6 +15,7 @@ from poolbench.core.errors import UserError
 Size = PositiveInt | Annotated[float, Field(gt=0, lt=1)]  # a number, or a fraction, of examples
 Array = np.ndarray[Any, np.dtype[Any]]
 log = logging.getLogger(__name__)
+VALIDATION = 0.1  # of the examples that are not in the test set of a fold
 
 
 def complete(
@@ -63,6 +64,23 @@ def folds(table: datasets.Dataset, k: int, seed: int) -> list[list[int]]:
     for i in range(k):
         _check_shares(table, fold == i, len(table) / k, f"fold {i}")
     return [np.flatnonzero(fold == i).tolist() for i in range(k)]
+
+
+def cross_validation(table: datasets.Dataset, k: int, seed: int) -> list[dict[str, Array]]:
+    """Row numbers of train, validation and test of each of ``k`` folds, ascending.
+
+    Raises:
+        UserError: a class cannot be in all of them.
+    """
+    found = []
+    for i, test in enumerate(folds(table, k, seed)):
+        rest = np.setdiff1d(np.arange(len(table)), test)
+        others = table.select(rest)
+        wanted = round(VALIDATION * len(rest))
+        cut = _cut(others, wanted, seed)
+        _check_shares(others, cut, wanted, f"the validation part of fold {i}")
+        found.append({"train": rest[~cut], "validation": rest[cut], "test": np.array(test)})
+    return found
 
 
 def _cut(table: datasets.Dataset, wanted: int, seed: int, whole: bool = True) -> Array:

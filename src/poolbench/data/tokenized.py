@@ -26,7 +26,7 @@ class TokenizedDataset:
     ids: Int[Tensor, " total"]  # token ids of all examples, end to end
     starts: Int[Tensor, " N+1"]  # index of the first token of each example, then the total
     labels: Int[Tensor, " N"]
-    splits: dict[str, range] = field(default_factory=dict)  # split name -> its example ids
+    splits: dict[str, Int[Tensor, " n"]] = field(default_factory=dict)  # its example ids, ascending
     class_names: tuple[str, ...] = ()
     cut: int = 0  # number of truncated texts
     blank: int = 0  # number of texts that are empty or white space
@@ -46,25 +46,27 @@ class TokenizedDataset:
     @property
     def token_counts(self) -> Int[Tensor, " V"]:
         """Occurrences of each token id in the training split."""
-        rows = self.splits["train"]
-        return torch.bincount(self.ids[self.starts[rows.start] : self.starts[rows.stop]])
+        return torch.bincount(self.tokens_of("train"))
+
+    def tokens_of(self, split: str) -> Int[Tensor, " tokens"]:
+        """Token ids of the examples of a split, end to end."""
+        chosen = torch.zeros(len(self.labels), dtype=torch.bool)
+        chosen[self.splits[split]] = True
+        return self.ids[chosen.repeat_interleave(self.lengths)]
 
     def summary(self) -> dict[str, Any]:
         """The ``data`` part of a record."""
-        test = self.splits["test"]
         return {
             "classes": list(self.class_names),
             "examples": {split: len(rows) for split, rows in self.splits.items()},
             "cut_texts": self.cut,
             "blank_texts": self.blank,
-            "test_tokens": self.lengths[test.start : test.stop].tolist(),
+            "test_tokens": self.lengths[self.splits["test"]].tolist(),
         }
 
     def split_digest(self, split: str) -> str:
         """Digest of the token ids and labels of one split, in order."""
-        rows = self.splits[split]
-        first, last = int(self.starts[rows.start]), int(self.starts[rows.stop])
-        return _sha256(self.ids[first:last], self.labels[rows.start : rows.stop])
+        return _sha256(self.tokens_of(split), self.labels[self.splits[split]])
 
 
 def tokenize_splits(splits: datasets.DatasetDict, tokenize: Tokenize) -> TokenizedDataset:
@@ -74,7 +76,7 @@ def tokenize_splits(splits: datasets.DatasetDict, tokenize: Tokenize) -> Tokeniz
     class_names = tuple(splits["train"].features["label"].names)
     check_labels(labels, len(class_names))
     ends = itertools.accumulate(map(len, tables), initial=0)
-    ranges = itertools.starmap(range, itertools.pairwise(ends))
+    ranges = itertools.starmap(torch.arange, itertools.pairwise(ends))
     groups = None
     if "group" in splits["train"].column_names:
         groups = torch.from_numpy(numbered(name for table in tables for name in table["group"][:]))

@@ -16,7 +16,8 @@ def mean_of(runs: Sequence[RunRecord], metric: str) -> Mean:
     """The metric of one configuration in percent, mean over its finished runs."""
     predicted = [record.predictions for record in runs]
     scores = [SCORES[metric](p.labels, p.predictions) for p in predicted]
-    return mean_over_seeds([record.metrics.get(f"test/{metric}") for record in runs], scores)
+    recorded = [record.metrics.get(f"test/{metric}") for record in runs]
+    return mean_over_seeds(recorded, scores, all(record.data.folds for record in runs))
 
 
 def published_tables(findings: Findings) -> list[tuple[Table, list[str]]]:

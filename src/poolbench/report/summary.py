@@ -78,8 +78,11 @@ class Standing:
 
     @cached_property
     def right(self) -> Array:
-        """Share of seeds that classify each test example correctly, (n,); empty without scores."""
-        kept = [r.predictions for r in self.finished if self.scores]
+        """Share of seeds that classify each test example correctly, (n,); empty without scores.
+
+        Empty for cross-validation too, where each example has a single prediction.
+        """
+        kept = [r.predictions for r in self.finished if self.scores and not r.data.folds]
         if len({len(p.labels) for p in kept}) != 1:
             return np.empty(0)
         return np.asarray(np.mean([p.predictions == p.labels for p in kept], axis=0))

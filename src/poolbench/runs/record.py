@@ -57,14 +57,17 @@ NamedSpec = Annotated[RunSpec, AfterValidator(_named)]
 class Predictions:
     """The test examples of a run, in the order of the test split."""
 
-    example_ids: NDArray[np.int64]  # (n,)
+    example_ids: NDArray[np.int64]  # (n,), row in the test split, or of all folds
     labels: NDArray[np.int64]  # (n,)
     predictions: NDArray[np.int64]  # (n,)
     logits: NDArray[np.float32]  # (n, C)
     groups: NDArray[np.int64] | None = None  # (n,), with dataset.group_column
 
-    def check(self, classes: int) -> None:
-        """Raise ValueError unless the arrays belong together."""
+    def check(self, classes: int, total: int | None = None) -> None:
+        """Raise ValueError unless the arrays belong together.
+
+        ``total`` is the number of examples of all folds; None: these are all examples.
+        """
         whole: list[NDArray[Any]] = [self.labels, self.predictions, self.example_ids]
         whole += [] if self.groups is None else [self.groups]
         shapes, n = [a.shape for a in (self.logits, *whole)], self.labels.size
@@ -72,7 +75,8 @@ class Predictions:
             a.dtype.kind != "i" for a in whole
         ):
             raise ValueError(f"expected (n, {classes}) and n integers in each array, got {shapes}")
-        if not np.array_equal(self.example_ids, np.arange(n)):
+        bounds = np.array([-1, *self.example_ids, n if total is None else total])
+        if np.any(np.diff(bounds) < 1):
             raise ValueError("the examples are not those of the test split, in order")
         if n and (np.min(whole[:2]) < 0 or np.max(whole[:2]) >= classes):
             raise ValueError(f"a label or prediction is not one of {classes} classes")
@@ -100,6 +104,7 @@ class DataSummary(_Part):
     blank_texts: Count = 0  # texts without any word
     duplicates: dict[str, Count] = {}  # shared texts, conflicting labels: data/duplicates.py
     test_tokens: list[Count] = []  # number of tokens of each test text
+    folds: Count = 0  # of cross-validation, whose fold is the seed of the run; 0: no folds
     test_texts: str = ""  # file with the test texts, relative to the folder of the study
 
 
@@ -170,6 +175,8 @@ class RunRecord(BaseModel):
                 raise ValueError("status is ok but classes or order digests are missing")
             if any(epoch.get("epoch", -1) < 0 for epoch in self.history):
                 raise ValueError("history has an epoch without a number")
+            if 0 < self.data.folds <= self.run.seed:
+                raise ValueError(f"seed {self.run.seed} is none of {self.data.folds} folds")
             if any(len(values) != classes for values in self.test_details.values()):
                 raise ValueError(f"test_details are not of {classes} classes")
         return self
@@ -200,7 +207,8 @@ class RunRecord(BaseModel):
                 raise ValueError("it does not match its checksum")
             with np.load(path, allow_pickle=False) as arrays:
                 found = Predictions(**arrays)
-            found.check(len(self.data.classes))
+            total = sum(self.data.examples.values()) if self.data.folds else None
+            found.check(len(self.data.classes), total)
             tested = {self.data.examples.get("test"), len(self.data.test_tokens) or None}
             if not tested <= {len(found.labels), None}:
                 raise ValueError(f"{len(found.labels)} examples, the record has {tested}")

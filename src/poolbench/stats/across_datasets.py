@@ -7,7 +7,7 @@ from math import ceil, log2, sqrt
 import numpy as np
 from scipy import stats
 
-from poolbench.stats.paired_test import Crossed, crossed, holm, two_sided_p
+from poolbench.stats.paired_test import Crossed, holm, paired, two_sided_p
 from poolbench.stats.scores import Array
 from poolbench.stats.verdict import Comparison, Word, format_estimate, format_p, format_test, plural
 
@@ -150,8 +150,8 @@ def _over_tasks(tasks: tuple[Comparison, ...], family: int) -> Across:
     # Encoders share the test examples of a dataset, so they are averaged example by example:
     # treating them as independent would count the same examples twice.
     estimates = [
-        crossed(np.mean([c.differences for c in of_dataset], axis=0), of_dataset[0].groups)
-        for of_dataset in by_dataset.values()
+        paired(np.mean([c.differences for c in of], axis=0), of[0].groups, of[0].folds)
+        for of in by_dataset.values()
     ]
     delta, half, p = _mean_of_datasets(estimates, level)
     why = _why_not_new(len(estimates), family, level)
@@ -175,7 +175,7 @@ def _why_no_mean(by_dataset: Mapping[str, Sequence[Comparison]]) -> str | None:
     if Word.NONE in words:
         return f"{words.count(Word.NONE)} of {len(words)} tasks have no verdict"
     for dataset, of_dataset in by_dataset.items():
-        if len({(c.seeds, c.examples) for c in of_dataset}) > 1:
+        if len({(c.seeds, c.differences.shape) for c in of_dataset}) > 1:
             return f"seeds or examples differ between the encoders on {dataset}"
     return None
 

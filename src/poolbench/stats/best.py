@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poolbench.stats.compare import ScoredRun, comparable
-from poolbench.stats.paired_test import crossed, guarded_half_width
+from poolbench.stats.compare import comparable
+from poolbench.stats.paired_test import guarded_half_width, paired
+from poolbench.stats.pairing import ScoredRun, examples_of, scores_of
 from poolbench.stats.scores import Array, baseline_scores
 from poolbench.stats.verdict import Comparison
 
-Groups = NDArray[Any] | None
+Groups = NDArray[Any] | None  # (n,), of each example
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ def best_of(runs: Sequence[ScoredRun], pairs: Sequence[Comparison]) -> Best | No
         return None
     metric, level, poolers = pairs[0].metric, pairs[0].level, len({r.pooler for r in runs})
     by_pooler = {name: [r for r in runs if r.pooler == name] for name in names}
-    scores = {name: np.stack([r.scores(metric) for r in of]) for name, of in by_pooler.items()}
-    labels, groups = by_pooler[names[0]][0].labels, by_pooler[names[0]][0].groups
-    best = compare_with_best(scores, pairs[0].margin, level, poolers - 1, groups)
-    tested = (labels, metric, level / poolers, groups)
+    scores = {name: scores_of(of, metric) for name, of in by_pooler.items()}
+    labels, groups, folds = examples_of(by_pooler[names[0]])
+    best = compare_with_best(scores, pairs[0].margin, level, poolers - 1, groups, folds)
+    tested = (labels, metric, level / poolers, groups, folds)
     useful = [name for name in names if beats_baselines(scores[name], *tested)]
     return replace(best, useful=tuple(useful))
 
@@ -80,23 +81,25 @@ def compare_with_best(
     level: float,
     family: int | None = None,
     groups: Groups = None,
+    folds: Groups = None,
 ) -> Best:
     """Compare each pooler with the best of the others.
 
     The best pooler is unknown, but it is one: P-1 comparisons with it can be wrong, not P(P-1)/2.
 
     Args:
-        scores: pooler -> scores of its paired runs, (S, n).
+        scores: pooler -> scores of its paired runs, (S, n); (n,) with folds.
         margin: in points.
         level: probability of any error.
         family: number of comparisons; P-1 unless poolers without usable runs count too.
         groups: cluster of each example (n,).
+        folds: of cross-validation, of each example (n,).
     """
     names, stacked = list(scores), np.stack(list(scores.values()))  # (P, S, n)
     family = family or len(names) - 1
     behind, loss, rival, group = {}, {}, {}, []
     for name, own in scores.items():
-        others = crossed(stacked - own, groups)  # (P,)
+        others = paired(stacked - own, groups, folds)  # (P,)
         delta = 100 * np.asarray(others.delta)
         half = 100 * guarded_half_width(others, 2 * level / family)
         behind[name] = float(delta.max())
@@ -113,10 +116,14 @@ def beats_baselines(
     metric: str,
     level: float,
     groups: Groups = None,
+    folds: Groups = None,
 ) -> bool:
-    """Whether runs (S, n) are better than the majority class and than chance, one-sided."""
+    """Whether runs are better than the majority class and than chance, one-sided.
+
+    ``scores`` are (S, n), or (n,) with folds.
+    """
     return all(
         float(found.delta) > guarded_half_width(found, 2 * level)
         for baseline in baseline_scores(labels, metric).values()
-        for found in [crossed(scores - baseline, groups)]
+        for found in [paired(scores - baseline, groups, folds)]
     )

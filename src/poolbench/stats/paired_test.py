@@ -35,6 +35,16 @@ class Crossed:
     examples: Values
     clusters: Values | None = None
 
+    @property
+    def examples_per_seed(self) -> Values:
+        """Number of examples that each seed is tested on."""
+        return self.examples
+
+    @property
+    def seeds_per_example(self) -> Values:
+        """Number of seeds that each example is tested with."""
+        return self.seeds
+
     @cached_property
     def guards(self) -> tuple[tuple[Values, Values], ...]:
         """Variance of ``delta`` and degrees of freedom of three t-tests that must all reject.
@@ -64,6 +74,93 @@ class Crossed:
         )
 
 
+class Nested(Crossed):
+    """The same for cross-validation: ``seeds`` folds, in one of which each example is tested.
+
+    ``ms_seed`` is the mean square between folds, ``ms_error`` that within folds, and
+    ``ms_example`` that of all examples.
+    """
+
+    @property
+    def examples_per_seed(self) -> Values:
+        """Number of examples that each fold is tested on, on average."""
+        return self.examples / self.seeds
+
+    @property
+    def seeds_per_example(self) -> Values:
+        """Each example is tested once."""
+        return 1
+
+    @cached_property
+    def guards(self) -> tuple[tuple[Values, Values], ...]:
+        """Three t-tests: over all examples, over fold means, and over examples within folds.
+
+        The first one misses what a fold has in common, its training; the second one sees it with
+        few degrees of freedom.
+        """
+        n = self.examples
+        free = (n if self.clusters is None else self.clusters) - 1
+        return (
+            (self.ms_example / n, free),
+            (self.ms_seed / n, self.seeds - 1),
+            (self.ms_error / n, free),
+        )
+
+
+def paired(
+    differences: NDArray[Any],
+    groups: NDArray[Any] | None = None,
+    folds: NDArray[Any] | None = None,
+) -> Crossed:
+    """The estimate for seeds that share their test examples, or for ``folds`` that do not."""
+    return crossed(differences, groups) if folds is None else nested(differences, folds, groups)
+
+
+def nested(
+    differences: NDArray[Any], folds: NDArray[Any], groups: NDArray[Any] | None = None
+) -> Nested:
+    """Estimate from paired differences (..., n), where ``folds`` (n,) has the fold of each example.
+
+    ``groups`` are clusters of examples as in :func:`crossed`.
+    """
+    d = np.asarray(differences, dtype=np.float64)  # (..., n)
+    examples, sizes = d.shape[-1], np.bincount(folds)
+    clusters = examples if groups is None else len(np.unique(groups))
+    if len(sizes) < 2 or clusters < 2:
+        raise ValueError(f"need at least 2 folds and 2 examples, got {len(sizes)} and {clusters}")
+    delta, by_fold = d.mean(axis=-1), seed_means(d, folds)
+    scale = clusters / ((clusters - 1) * examples)
+    within = _cluster_sums(d - by_fold[..., folds], groups)
+    example_effect = _cluster_sums(d - delta[..., None], groups)
+    between = sizes * np.square(by_fold - delta[..., None])
+    return Nested(
+        delta,
+        ms_seed=between.sum(axis=-1) / (len(sizes) - 1),
+        ms_example=scale * np.square(example_effect).sum(axis=-1),
+        ms_error=scale * np.square(within).sum(axis=-1),
+        seeds=len(sizes),
+        examples=examples,
+        clusters=None if groups is None else clusters,
+    )
+
+
+def seed_means(values: Array, folds: NDArray[Any] | None = None) -> Array:
+    """Means (..., S) of values (..., S, n), or with folds the means of each fold of (..., n)."""
+    if folds is None:
+        return np.asarray(values.mean(axis=-1))
+    one_hot = folds[:, None] == np.arange(folds.max() + 1)  # (n, S)
+    return np.asarray(values @ (one_hot / one_hot.sum(axis=0)))
+
+
+def _cluster_sums(values: Array, groups: NDArray[Any] | None) -> Array:
+    """Sums over the clusters of the last axis; the values where every example is one."""
+    if groups is None:
+        return values
+    order = np.argsort(groups, kind="stable")
+    starts = np.unique(np.asarray(groups)[order], return_index=True)[1]
+    return np.asarray(np.add.reduceat(values[..., order], starts, axis=-1))
+
+
 def crossed(differences: NDArray[Any], groups: NDArray[Any] | None = None) -> Crossed:
     """Crossed random-effects estimate from paired differences (..., S, n).
 
@@ -85,11 +182,7 @@ def crossed(differences: NDArray[Any], groups: NDArray[Any] | None = None) -> Cr
     seed_effect = by_seed - delta[..., None]
     example_effect = by_example - delta[..., None]
     residual = d - by_seed[..., None] - example_effect[..., None, :]
-    if groups is not None:
-        order = np.argsort(groups, kind="stable")
-        starts = np.unique(np.asarray(groups)[order], return_index=True)[1]
-        example_effect = np.add.reduceat(example_effect[..., order], starts, axis=-1)
-        residual = np.add.reduceat(residual[..., order], starts, axis=-1)
+    example_effect, residual = (_cluster_sums(v, groups) for v in (example_effect, residual))
     scale = clusters / ((clusters - 1) * examples)  # 1 / (n - 1) without clusters
     return Crossed(
         delta,
@@ -143,17 +236,22 @@ class Mean:
     interval: tuple[float, float] | None
 
 
-def mean_over_seeds(recorded: Sequence[float | None], scores: Sequence[Array]) -> Mean:
+def mean_over_seeds(
+    recorded: Sequence[float | None], scores: Sequence[Array], cross_validated: bool = False
+) -> Mean:
     """The mean of one or more runs of one configuration.
 
     Args:
         recorded: the metric of each run in its record, between 0 and 1; None to use its scores.
         scores: per-example scores of each run, (n,).
+        cross_validated: whether the runs are folds.
     """
     shares = [s.mean() if r is None else r for r, s in zip(recorded, scores, strict=True)]
     value = 100 * float(np.mean(shares))
     sizes = {len(s) for s in scores}
-    if len(scores) < 2 or len(sizes) > 1 or min(sizes) < 2:
+    if len(scores) < 2 or min(sizes) < 2 or (len(sizes) > 1 and not cross_validated):
         return Mean(value, None)
-    half = 100 * float(guarded_half_width(crossed(np.stack(scores)), ALPHA))
+    folds = np.repeat(np.arange(len(scores)), list(map(len, scores))) if cross_validated else None
+    whole = np.stack(scores) if folds is None else np.concatenate(scores)
+    half = 100 * float(guarded_half_width(paired(whole, None, folds), ALPHA))
     return Mean(value, (max(value - half, 0.0), min(value + half, 100.0)))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from poolbench.stats.paired_test import Crossed, Values
+from poolbench.stats.paired_test import Crossed, Nested, Values
 from poolbench.stats.scores import Array
 
 MOST_SEEDS = 100  # where more seeds than this would be needed, more examples are advised as well
@@ -24,8 +24,8 @@ TYPICAL = {"fixed": (0.0, 0.10, 0.06), "learned": (0.00018, 0.06, 0.07)}
 def components(estimate: Crossed) -> tuple[Values, Values, Values]:
     """Variance components of seed, example and residual; negative estimates are set to 0."""
     return (
-        np.maximum(estimate.ms_seed - estimate.ms_error, 0) / estimate.examples,
-        np.maximum(estimate.ms_example - estimate.ms_error, 0) / estimate.seeds,
+        np.maximum(estimate.ms_seed - estimate.ms_error, 0) / estimate.examples_per_seed,
+        np.maximum(estimate.ms_example - estimate.ms_error, 0) / estimate.seeds_per_example,
         estimate.ms_error,
     )
 
@@ -34,13 +34,12 @@ def expected(estimate: Crossed, seeds: Values, examples: Values) -> Crossed:
     """The mean squares to expect with other numbers of seeds and examples."""
     seed, example, residual = components(estimate)
     ratio = examples / estimate.examples
+    clusters = None if estimate.clusters is None else ratio * estimate.clusters
+    sized = replace(estimate, seeds=seeds, examples=examples, clusters=clusters)
     return replace(
-        estimate,
-        ms_seed=examples * seed + residual,
-        ms_example=seeds * example + residual,
-        seeds=seeds,
-        examples=examples,
-        clusters=None if estimate.clusters is None else ratio * estimate.clusters,
+        sized,
+        ms_seed=sized.examples_per_seed * seed + residual,
+        ms_example=sized.seeds_per_example * example + residual,
     )
 
 
@@ -80,14 +79,16 @@ def needed(
     """Seeds and examples with which one comparison detects ``effect``.
 
     These seeds and examples if they suffice. Else more of what dominates the variance: examples,
-    or seeds (which also reduce the residual). Where that alone is not enough, both are multiplied
-    by the same factor; inf beyond MOST_EXAMPLES.
+    or seeds (which also reduce the residual, unless they are folds). Where that alone is not
+    enough, both are multiplied by the same factor; inf beyond MOST_EXAMPLES.
     """
     s, n = float(estimate.seeds), float(estimate.examples)
     if predicted_power(estimate, s, n, effect, alpha) >= power:
         return s, n
     seed, example, residual = components(estimate)
-    if example / n > max(seed / s, residual / (s * n)):
+    noise = residual / (estimate.seeds_per_example * n)
+    by_examples = noise if isinstance(estimate, Nested) else example / n
+    if by_examples > (seed / s if isinstance(estimate, Nested) else max(seed / s, noise)):
         examples = float(examples_needed(estimate, effect, alpha, power))
         if examples < np.inf:
             return s, examples
@@ -144,17 +145,29 @@ def smallest_difference(
 
 
 def typical_difference(
-    seeds: int, examples: int, comparisons: int, alpha: float = 0.05, power: float = 0.8
+    seeds: int,
+    examples: int,
+    comparisons: int,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    cross_validated: bool = False,
 ) -> tuple[float, float]:
     """Smallest difference, in points of accuracy, that a planned study is likely to find.
 
     Before any result the variances are those of TYPICAL: for poolers without parameters, and for
     learned ones. ``alpha`` is divided by the number of comparisons.
+
+    Args:
+        cross_validated: ``seeds`` are folds, and ``examples`` are those of all folds.
     """
     found = []
     for seed, example, residual in TYPICAL.values():
         squares = examples * seed + residual, seeds * example + residual, residual
-        estimate = Crossed(0.0, *squares, seeds=seeds, examples=examples)
+        kind = Crossed
+        if cross_validated:
+            within = example + residual
+            kind, squares = Nested, (examples / seeds * seed + within, seed + within, within)
+        estimate = kind(0.0, *squares, seeds=seeds, examples=examples)
         level = alpha / comparisons
         found.append(100 * smallest_difference(estimate, seeds, examples, level, power))
     return min(found), max(found)

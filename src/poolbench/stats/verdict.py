@@ -8,7 +8,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from poolbench.stats.paired_test import Crossed, crossed
+from poolbench.stats.paired_test import Crossed, paired, seed_means
 from poolbench.stats.power import MOST_SEEDS
 from poolbench.stats.scores import Array
 
@@ -83,20 +83,32 @@ class Comparison:
     seeds_range: tuple[float, float] | None = None
     finds: float | None = None
     collapsed: str = ""  # which runs are far below the others, in words
-    differences: Array = field(  # (S, n), in units of the score
+    differences: Array = field(  # (S, n), or (n,) with folds (n,); in units of the score
         default_factory=lambda: np.empty((0, 1)), repr=False, compare=False
     )
     groups: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
+    folds: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def estimate(self) -> Crossed:
         """Mean difference and mean squares."""
-        return crossed(self.differences, self.groups)
+        return paired(self.differences, self.groups, self.folds)
 
     @property
     def per_seed(self) -> tuple[float, ...]:
         """Difference at each seed in points, in the order of ``seeds``."""
-        return tuple(float(100 * d) for d in self.differences.mean(axis=1))
+        return tuple(float(100 * d) for d in seed_means(self.differences, self.folds))
+
+    @property
+    def unit(self) -> str:
+        """What a seed stands for."""
+        return "seed" if self.folds is None else "fold"
+
+    @property
+    def size(self) -> str:
+        """Numbers of seeds or folds and of examples: 5 paired seeds, 872 examples."""
+        seeds = plural(len(self.seeds), f"paired {self.unit}")
+        return f"{seeds}, {plural(self.examples, 'example')}"
 
     @property
     def verdict(self) -> str:
@@ -105,7 +117,8 @@ class Comparison:
             return str(self.word)
         if self.needs == (len(self.seeds), self.examples):
             return "inconclusive: probably smaller than the margin"
-        return f"inconclusive: needs {format_needs(self.needs, len(self.seeds), self.examples)}"
+        wanted = format_needs(self.needs, len(self.seeds), self.examples, self.unit)
+        return f"inconclusive: needs {wanted}"
 
     @property
     def look(self) -> int:
@@ -119,13 +132,12 @@ class Comparison:
         claim = f"{self.first} {verb} {self.second} on {self.dataset} × {self.encoder}:"
         if self.delta is None:
             return f"{claim} no verdict ({self.why})."
-        size = f"{plural(len(self.seeds), 'paired seed')}, {plural(self.examples, 'example')}"
         if self.interval is None:
             difference = f"{format_points(self.delta)} points {METRIC_NAMES[self.metric]}"
-            return f"{claim} no verdict ({self.why}); {difference} ({size})."
+            return f"{claim} no verdict ({self.why}); {difference} ({self.size})."
         looks = ", ".join(map(str, self.looks))
         prefix = f"Exploratory, planned at {looks} seeds: " if self.exploratory else ""
-        test = f"{size}; {format_test(self.p_adjusted, self.family, len(self.looks))}"
+        test = f"{self.size}; {format_test(self.p_adjusted, self.family, len(self.looks))}"
         estimate = format_estimate(self.delta, self.metric, self.level, self.interval, test)
         return f"{prefix}{claim} {estimate}. {_conclusion(self)} {self.collapsed}".rstrip()
 
@@ -180,16 +192,16 @@ def format_test(p: float | None, family: int, looks: int) -> str:
     return f"p {format_p(p)}{holm}" + f", corrected for {looks} looks" * (looks > 1)
 
 
-def format_needs(needs: tuple[float, float], seeds: int, examples: int) -> str:
+def format_needs(needs: tuple[float, float], seeds: int, examples: int, unit: str = "seed") -> str:
     """What is needed beyond these seeds and examples: about 8 more seeds."""
     if max(needs) == inf:
-        return "more seeds and test examples than can be advised"
+        return f"more {unit}s and test examples than can be advised"
     wanted = f"{float(f'{needs[1]:.2g}'):,.0f} test examples"
     if needs[0] == seeds:
         return f"about {wanted}"
     if needs[1] == examples:
-        return f"about {plural(round(needs[0]) - seeds, 'more seed')}"
-    return f"about {needs[0]:,.0f} seeds and {wanted}"
+        return f"about {plural(round(needs[0]) - seeds, f'more {unit}')}"
+    return f"about {needs[0]:,.0f} {unit}s and {wanted}"
 
 
 def format_percent(share: float) -> str:
@@ -235,5 +247,5 @@ def _conclusion(c: Comparison) -> str:
     low, high = max(low - len(c.seeds), 0), max(high - len(c.seeds), 0)
     most = f"{high:,.0f}" if high < inf else f"over {MOST_SEEDS}"
     quantiles = f" (range {low:,.0f} to {most})" if high > low else ""
-    fixed = f" with {len(c.seeds)} seeds" if c.needs[0] == len(c.seeds) else ""
+    fixed = f" with {len(c.seeds)} {c.unit}s" if c.needs[0] == len(c.seeds) else ""
     return f"{verdict}{quantiles}{fixed} to {detect}."

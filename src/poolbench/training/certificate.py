@@ -67,6 +67,6 @@ def _line(promise: str, found: Tensor, expected: Tensor) -> ContractLine:
 
 def _texts_of_all_lengths(data: TokenizedDataset) -> Tensor:
     """A few validation texts, from the shortest to the longest."""
-    rows = torch.tensor(data.splits["validation"])
+    rows = data.splits["validation"]
     places = torch.linspace(0, len(rows) - 1, min(TEXTS, len(rows))).long()
     return rows[data.lengths[rows].argsort(stable=True)][places.unique()]

@@ -115,6 +115,7 @@ class Config(_Group):
     comparison: Protocol
     study: Annotated[str, BeforeValidator(_text), AfterValidator(_plain_name)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
+    split: Annotated[str, Field(pattern=r"^cv([2-9]|[1-9]\d{1,2})$")] | None = None
     batch_size: PositiveInt
     batching: Literal["packed", "padded", "grouped"]
     pooled_tokens: Literal["all", "content"]
@@ -125,6 +126,11 @@ class Config(_Group):
     measure: bool
     plan: bool
     rerun: Literal["failed", "stale"] | None
+
+    @property
+    def folds(self) -> int:
+        """Number of folds of cross-validation, 0 for the splits of the dataset."""
+        return int(self.split.removeprefix("cv")) if self.split else 0
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

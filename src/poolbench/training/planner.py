@@ -93,11 +93,13 @@ def _findable(specs: Sequence[RunSpec], session: Session) -> dict[str, tuple[flo
         seeds, poolers = (len({getattr(s, k) for s in group}) for k in ("seed", "pooler"))
         if seeds < 2 or poolers < 2:
             continue
-        examples = len(session.inputs(config).data.splits["test"])
+        splits = session.inputs(config).data.splits
+        tested = list(splits) if config.folds else ["test"]
+        examples = sum(len(splits[name]) for name in tested)
         size = f"{plural(seeds, 'seed')}, {plural(examples, 'example')}"
         chosen = config.comparison.alpha, config.comparison.power
         found[f"{dataset} × {encoder} ({size}, {plural(poolers, 'pooler')})"] = typical_difference(
-            seeds, examples, poolers - 1, *chosen
+            seeds, examples, poolers - 1, *chosen, config.folds > 0
         )
     return found
 

@@ -61,7 +61,7 @@ def train_run(spec: RunSpec, session: Session, *watching: Callback) -> RunRecord
         device = trainer.strategy.root_device
         if config.measure:
             metrics |= session.throughput(config, spec.variant, model, trainer)
-        predictions, code = _predictions(module, inputs.data), code_digest()
+        predictions, code = _predictions(module, inputs.data, config.folds), code_digest()
         half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
         dtype = half.get(str(trainer.precision), torch.float32)
         attention = model.encoder.attention_kernel(device, dtype)
@@ -74,7 +74,7 @@ def train_run(spec: RunSpec, session: Session, *watching: Callback) -> RunRecord
             history=module.history,
             test_details=module.test_details,
             parameters=parameters,
-            data=_data_summary(spec, inputs),
+            data=_data_summary(spec, inputs, config.folds),
             digests=Digests(**inputs.digests, code=code, order=module.order_digests),
             step_input=model.step_input,
             batching="padded" if unpacked else config.batching,
@@ -156,12 +156,12 @@ def _count_parameters(model: PooledClassifier) -> Parameters:
     return Parameters(**count, pooled_width=model.pooler.output_dim)
 
 
-def _predictions(module: LitPooledModel, data: TokenizedDataset) -> Predictions:
+def _predictions(module: LitPooledModel, data: TokenizedDataset, folds: int) -> Predictions:
     ids, logits = map(torch.cat, zip(*module.tested, strict=True))
     order = ids.argsort()
     ids, logits = ids[order], logits[order]
     return Predictions(
-        example_ids=(ids - data.splits["test"].start).numpy(),
+        example_ids=(ids if folds else ids - data.splits["test"][0]).numpy(),
         labels=data.labels[ids].numpy(),
         predictions=logits.argmax(dim=1).numpy(),
         logits=logits.numpy().astype(np.float32),
@@ -169,9 +169,11 @@ def _predictions(module: LitPooledModel, data: TokenizedDataset) -> Predictions:
     )
 
 
-def _data_summary(spec: RunSpec, inputs: Inputs) -> DataSummary:
-    texts = _keep_test_texts(spec, inputs)
-    return DataSummary(**inputs.data.summary(), duplicates=inputs.duplicates, test_texts=texts)
+def _data_summary(spec: RunSpec, inputs: Inputs, folds: int) -> DataSummary:
+    # Reports show test texts with the predictions of all seeds, which folds do not have.
+    texts = "" if folds else _keep_test_texts(spec, inputs)
+    own = {"duplicates": inputs.duplicates, "folds": folds, "test_texts": texts}
+    return DataSummary(**inputs.data.summary(), **own)
 
 
 def _keep_test_texts(spec: RunSpec, inputs: Inputs) -> str:

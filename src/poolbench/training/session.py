@@ -17,6 +17,8 @@ from poolbench.core.environment import set_matmul_precision
 from poolbench.data.collate import Batch
 from poolbench.data.datamodule import TokenizedDataModule
 from poolbench.data.duplicates import count_duplicates
+from poolbench.data.loaders import SPLITS
+from poolbench.data.splits import cross_validation
 from poolbench.data.tokenized import TokenizedDataset, tokenize_splits
 from poolbench.encoders.base import Encoder
 from poolbench.encoders.feature_cache import cache_hidden_states, cache_pooled
@@ -34,7 +36,7 @@ TIMED_BATCHES = 6
 
 @dataclass(frozen=True)
 class Inputs:
-    """A dataset, tokenized for an encoder.
+    """A dataset, tokenized for an encoder; with cross-validation, as one fold sees it.
 
     Attributes:
         splits: texts and labels.
@@ -79,15 +81,34 @@ class Session:
         return self._keep("encoder", 2, _key(config.encoder), lambda: build(config.encoder))
 
     def inputs(self, config: Config) -> Inputs:
-        """Dataset and encoder of a run."""
-        dataset = config.dataset
+        """Dataset and encoder of a run.
+
+        With cross-validation the fold is the seed. All folds share the token ids, in which only
+        the splits differ, and so the cached features.
+        """
+        dataset, k = config.dataset, config.folds
 
         def load() -> Inputs:
             splits = self._keep("splits", 2, _key(dataset), lambda: build(dataset))
             encoder = self.encoder(config)
             return Inputs(splits, tokenize_splits(splits, encoder.tokenize), encoder)
 
-        return self._keep("inputs", 2, _key(dataset, config.encoder), load)
+        whole = self._keep("inputs", 2, _key(dataset, config.encoder), load)
+        if not k:
+            return whole
+
+        def cut() -> list[Inputs]:
+            table = datasets.concatenate_datasets([whole.splits[name] for name in SPLITS])
+            return [
+                Inputs(
+                    datasets.DatasetDict({name: table.select(ids) for name, ids in rows.items()}),
+                    replace(whole.data, splits={n: torch.tensor(ids) for n, ids in rows.items()}),
+                    whole.encoder,
+                )
+                for rows in cross_validation(table, k, dataset.get("split_seed", 0))
+            ]
+
+        return self._keep("folds", 2, _key(dataset, config.encoder, k), cut)[config.seed]
 
     def parts(self, config: Config) -> tuple[LayerMix, Pooler, Head]:
         """New layer mix, pooler and head of a run."""
@@ -113,10 +134,13 @@ class Session:
             encoder = self._keep("states", 1, key, lambda: cached(self.run_encoder(config, read)))
             model = PooledClassifier(encoder, *parts)
             if model.has_fixed_vectors:
+                # What is counted in the training texts differs between folds.
+                counts = config.folds and "token_counts" in model.pooler.needs
+                fold = (config.folds, config.seed) if counts else None
                 model.vectors = self._keep(
                     "vectors",
                     1,
-                    key + _key(config.pooler, config.layers, config.pooled_tokens),
+                    key + _key(config.pooler, config.layers, config.pooled_tokens, fold),
                     lambda: cache_pooled(model.pool, encoder, inputs.data, config.pooled_tokens),
                 )
         if config.trainer.compile:
@@ -185,7 +209,7 @@ class Session:
     def test_batches(self, config: Config, number: int) -> list[Batch]:
         """Some batches of the test split, of all lengths."""
         inputs = self.inputs(config)
-        rows = torch.tensor(inputs.data.splits["test"])
+        rows = inputs.data.splits["test"]
         batches = rows[inputs.data.lengths[rows].argsort(stable=True)].split(config.batch_size)
         places = torch.linspace(0, len(batches) - 1, min(number, len(batches))).long().tolist()
         pooled_tokens = config.pooled_tokens

@@ -45,6 +45,11 @@ def plan(requests: Sequence[RunRequest], session: Session) -> list[RunSpec]:
     """
     groups: dict[int, list[RunRequest]] = defaultdict(list)
     for request in requests:
+        if 0 < request.base.folds <= request.seed:
+            raise UserError(
+                f"seed={request.seed}: with split={request.base.split} the seed is the fold, "
+                f"'seed=range({request.base.folds})'"
+            )
         groups[id(request.base)].append(request)
     for group in groups.values():
         check_components(group[0].config)

@@ -1,0 +1,159 @@
+"""Runs as a comparison needs them, and why those of two poolers cannot be paired.
+
+**S** paired seeds, **n** test examples.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poolbench.runs.record import RunRecord
+from poolbench.stats.scores import SCORES, Array
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredRun:
+    """A run, reduced to what a comparison needs.
+
+    Attributes:
+        labels, predictions: class numbers (n,), empty unless the status is ``ok``.
+        test_ids, tokens: digests of the test examples and of the tokenized dataset.
+        order: one digest of the training order per epoch.
+        budget: number of settings tried to tune this pooler; None where nothing was tuned.
+        logits: (n, C), for scores of the probabilities.
+        groups: cluster of each test example (n,), such as its document; None: all independent.
+        folds: of cross-validation, whose fold ``seed`` this run was tested on; 0: all runs share
+            their test examples.
+    """
+
+    dataset: str
+    encoder: str
+    pooler: str
+    seed: int
+    status: str
+    labels: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    test_ids: str = ""
+    tokens: str = ""
+    order: tuple[str, ...] = ()
+    budget: int | None = None
+    logits: NDArray[np.float32] | None = None
+    groups: NDArray[np.int64] | None = None
+    folds: int = 0
+    _scores: dict[str, Array] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        labels, predictions = self.labels.shape, self.predictions.shape
+        if labels != predictions or len(labels) != 1 or (self.status == "ok" and labels[0] < 2):
+            raise ValueError(
+                f"{self.pooler} seed {self.seed}: labels {labels} and predictions {predictions}, "
+                "expected (n,) for both, with 2 or more test examples"
+            )
+
+    @classmethod
+    def from_record(cls, record: RunRecord, budget: int | None = None) -> Self:
+        """The run of a record. Raises RecordError if its predictions cannot be read."""
+        names = record.run.model_dump(include={"dataset", "encoder", "pooler", "seed"})
+        digests, empty = record.digests, np.empty(0, np.int64)
+        kept = record.predictions if record.ok else None
+        return cls(
+            **names,
+            status=record.status,
+            labels=kept.labels if kept else empty,
+            predictions=kept.predictions if kept else empty,
+            test_ids=digests.test_ids,
+            tokens=digests.tokens,
+            order=tuple(digests.order),
+            budget=budget,
+            logits=kept.logits if kept else None,
+            groups=kept.groups if kept else None,
+            folds=record.data.folds,
+        )
+
+    def scores(self, metric: str) -> Array:
+        """Per-example scores (n,) whose mean is the metric; computed once."""
+        if metric not in self._scores:
+            predicted = self.logits if metric == "brier" else self.predictions
+            self._scores[metric] = SCORES[metric](self.labels, predicted)
+        return self._scores[metric]
+
+
+def scores_of(runs: Sequence[ScoredRun], metric: str) -> Array:
+    """Scores of the runs of one pooler, (S, n); of all folds end to end, (n,)."""
+    scores = [r.scores(metric) for r in runs]
+    return np.concatenate(scores) if runs[0].folds else np.stack(scores)
+
+
+def examples_of(
+    runs: Sequence[ScoredRun],
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | None, NDArray[np.int64] | None]:
+    """Label, cluster and fold of each test example (n,), in the order of :func:`scores_of`."""
+    tested = runs if runs[0].folds else runs[:1]
+    labels = np.concatenate([r.labels for r in tested])
+    groups = [r.groups for r in tested if r.groups is not None]
+    folds = np.repeat(np.arange(len(tested)), [len(r.labels) for r in tested])
+    return labels, np.concatenate(groups) if groups else None, folds if runs[0].folds else None
+
+
+def pairing_errors(sides: Mapping[str, Sequence[ScoredRun]]) -> Iterator[str]:
+    """Why the runs of two poolers (name -> runs) on one task cannot be paired.
+
+    The first reason is the one to show: a check assumes that those before it passed.
+    """
+    unfinished = []
+    for pooler, runs in sides.items():
+        repeated = [seed for seed, count in Counter(r.seed for r in runs).items() if count > 1]
+        if not runs:
+            unfinished.append(f"missing: {pooler} has no run")
+        if repeated:
+            unfinished.append(f"several runs of {pooler} at {listed(repeated)}: select one each")
+        for status in sorted({r.status for r in runs} - {"ok"}):
+            seeds = {r.seed for r in runs if r.status == status}
+            unfinished.append(f"{status}: {pooler} {listed(seeds)}")
+    if unfinished:
+        yield "; ".join(unfinished)
+    by_seed = {pooler: {r.seed: r for r in runs} for pooler, runs in sides.items()}
+    first, second = by_seed.values()
+    only = {pooler: of.keys() - (first.keys() & second.keys()) for pooler, of in by_seed.items()}
+    if any(only.values()):
+        lone = (f"{listed(seeds)} only for {pooler}" for pooler, seeds in only.items() if seeds)
+        yield f"unequal seeds: {', '.join(lone)}"
+    everything = [*first.values(), *second.values()]
+    if len(folds := {r.folds for r in everything}) > 1:
+        yield f"cross-validation differs, numbers of folds: {', '.join(map(str, sorted(folds)))}"
+    (k,) = folds
+    if k and (lacking := set(range(k)) - first.keys()):
+        yield f"missing: folds {', '.join(map(str, sorted(lacking)))} of {k}, as seeds"
+    # Only the runs of one fold share their test examples.
+    shared = [[first[seed], second[seed]] for seed in first] if k else [everything]
+    for what, attribute in (("test example", "test_ids"), ("tokenization", "tokens")):
+        digests = [{getattr(r, attribute) for r in same} for same in shared]
+        if any("" in found for found in digests):
+            yield f"no {what} digest was recorded"
+        if any(len(found) > 1 for found in digests):
+            yield f"{what} digests differ"
+    for attribute in ("labels", "groups"):
+        arrays = [[getattr(r, attribute) for r in same] for same in shared]
+        if any(not np.array_equal(a, same[0]) for same in arrays for a in same):
+            yield f"test {attribute} differ"
+    for seed in sorted(first):
+        # Early stopping may end two runs at different epochs: only epochs of both are compared.
+        pairs = list(zip(first[seed].order, second[seed].order, strict=False))
+        if not pairs:
+            yield f"no order digest was recorded at seed {seed}"
+        if any(a != b for a, b in pairs):
+            yield f"order digests differ at seed {seed}"
+    # Untuned is one setting tried.
+    budgets = {pooler: {r.budget or 1 for r in runs} for pooler, runs in sides.items()}
+    if len(set.union(*budgets.values())) > 1:
+        tried = (f"{pooler} {'/'.join(map(str, sorted(b)))}" for pooler, b in budgets.items())
+        yield f"unequal tuning budget, settings tried: {', '.join(tried)}"
+
+
+def listed(seeds: Collection[int]) -> str:
+    """Seeds in words: seeds 0, 3."""
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, sorted(seeds)))}"

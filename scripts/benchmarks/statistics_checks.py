@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 from numpy.random import Generator
 from scipy import stats
+from statistics_folds import FOLDS
 from statistics_simulation import (
     ALPHA,
     CLUSTERS,
@@ -249,4 +250,5 @@ CHECKS = {
     "recommendation": lambda rng, studies: regret(rng, max(studies // 5, 10)),
     "advice": advice,
     "replicability": replicability,
+    **FOLDS,
 }

@@ -127,14 +127,14 @@ def _describe_collapsed(means: Mapping[str, Array], seeds: Sequence[int]) -> str
     kept = ~np.any(list(lost.values()), axis=0)
     if kept.all():
         return ""
-    listed = " and ".join(
+    who = " and ".join(
         f"{which.sum()} of {plural(len(seeds), 'run')} of {name} collapsed "
         f"({listed(np.array(seeds)[which].tolist())})"
         for name, which in lost.items()
         if which.any()
     )
     without = "it" if sum(which.sum() for which in lost.values()) == 1 else "them"
-    return f"{listed}; without {without} {format_points(100 * (first - second)[kept].mean())}."
+    return f"{who}; without {without} {format_points(100 * (first - second)[kept].mean())}."
 
 
 def _judge(c: Comparison, p: float, p_adjusted: float) -> Comparison:

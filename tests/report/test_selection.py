@@ -46,6 +46,16 @@ def test_validation_selects_and_the_test_split_is_not_read(tmp_path: Path) -> No
     assert all(s.mean < 70 for s in findings_of(tmp_path, [KEY]).tasks[0].standings)
 
 
+def test_the_metric_of_the_study_selects(tmp_path: Path) -> None:
+    for pooler in ("cls", "mean"):
+        for lr, accuracy, f1 in ((0.1, 0.9, 0.5), (0.2, 0.8, 0.7)):
+            metrics = {"test/f1_macro": 0.5, "best/val_accuracy": accuracy, "best/val_f1_macro": f1}
+            variant(tmp_path, pooler, lr, metrics=metrics)
+    assert selected(tmp_path) == {"cls": 0.1, "mean": 0.1}
+    declare(tmp_path, [r.run for r in read_study(tmp_path).runs], metric="f1_macro")
+    assert selected(tmp_path) == {"cls": 0.2, "mean": 0.2}
+
+
 def test_each_pooler_gets_its_own_best_and_they_are_compared(tmp_path: Path) -> None:
     grid = {"cls": {0.1: 0.6, 0.2: 0.7}, "mean": {0.1: 0.8, 0.2: 0.7}}
     study = tuned(tmp_path / "own", grid)

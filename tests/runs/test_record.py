@@ -101,6 +101,17 @@ def test_groups_of_the_test_examples_are_kept_and_checked(tmp_path: Path) -> Non
         read_record(tmp_path)
 
 
+def test_the_examples_of_a_fold_are_rows_of_all_examples(tmp_path: Path) -> None:
+    data = DataSummary(classes=["no", "yes"], examples={"train": 5, "test": 4}, folds=2)
+    fold = record(tmp_path).model_copy(update={"data": data})
+    write_record(fold, replace(KEPT, example_ids=np.array([0, 3, 7, 8])))
+    assert read_record(tmp_path).predictions.example_ids.tolist() == [0, 3, 7, 8]
+    for wrong in ([0, 3, 3, 8], [0, 3, 7, 9], [3, 0, 7, 8]):
+        write_record(fold, replace(KEPT, example_ids=np.array(wrong)))
+        with pytest.raises(RecordError, match="not those of the test split"):
+            read_record(tmp_path)
+
+
 def test_the_date_is_that_of_the_run_and_not_of_its_file(tmp_path: Path) -> None:
     write_record(record(tmp_path), KEPT)
     os.utime(tmp_path / "record.json", (0, 0))

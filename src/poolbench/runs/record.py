@@ -71,12 +71,11 @@ class Predictions:
         whole: list[NDArray[Any]] = [self.labels, self.predictions, self.example_ids]
         whole += [] if self.groups is None else [self.groups]
         shapes, n = [a.shape for a in (self.logits, *whole)], self.labels.size
-        if shapes != [(n, classes)] + [(n,)] * len(whole) or any(
-            a.dtype.kind != "i" for a in whole
-        ):
+        integers = all(a.dtype.kind == "i" for a in whole)
+        if shapes != [(n, classes)] + [(n,)] * len(whole) or not integers:
             raise ValueError(f"expected (n, {classes}) and n integers in each array, got {shapes}")
-        bounds = np.array([-1, *self.example_ids, n if total is None else total])
-        if np.any(np.diff(bounds) < 1):
+        last = n if total is None else total
+        if np.any(np.diff(self.example_ids, prepend=-1, append=last) < 1):
             raise ValueError("the examples are not those of the test split, in order")
         if n and (np.min(whole[:2]) < 0 or np.max(whole[:2]) >= classes):
             raise ValueError(f"a label or prediction is not one of {classes} classes")

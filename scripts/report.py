@@ -3,6 +3,7 @@
     python scripts/report.py outputs/demo
     python scripts/report.py outputs/demo --reference mean --margin 1 --metric f1_macro
     python scripts/report.py outputs/tuned --select optimizer.lr
+    python scripts/report.py outputs/demo --figures
     python scripts/report.py outputs/demo --wandb
 
 Takes seconds, needs neither torch nor a GPU, and works on an unfinished study.
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from poolbench.core.errors import command
-from poolbench.report.build import figures_of, findings_of, write_report
+from poolbench.report.build import figures_of, findings_of, write_figures, write_report
 from poolbench.report.narrative import answers
 from poolbench.report.summary import Findings
 from poolbench.report.tables import comparison_frame
@@ -34,11 +35,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--alpha", type=float, help="probability of any false win, 0.05")
     tuned = "settings swept to tune every pooler: select on validation, compare on test"
     parser.add_argument("--select", nargs="+", default=(), metavar="KEY", help=tuned)
+    images = "also write each figure as PNG and SVG; needs poolbench[figures] and Chrome"
+    parser.add_argument("--figures", action="store_true", help=images)
     parser.add_argument("--wandb", action="store_true", help="also log the findings to W&B")
     options = vars(parser.parse_args(arguments))
-    study, keys, wandb = (options.pop(name) for name in ("study", "select", "wandb"))
+    study, keys = options.pop("study"), options.pop("select")
+    images, wandb = options.pop("figures"), options.pop("wandb")
     findings = findings_of(study, keys, **options)
     written = [str(path) for path in write_report(findings)]
+    written += [f"{len(write_figures(findings))} images in {study / 'figures'}"] if images else []
     written += [log_to_wandb(findings)] if wandb else []
     print(*answers(findings).values(), *(f"  {path}" for path in written), sep="\n")
     return 0

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poolbench.report.build import figures_of, findings_of
+from poolbench.report.build import ACROSS, figures_of, findings_of
 from poolbench.report.curves import length_bins
-from poolbench.report.figures import Figure
+from poolbench.report.figures import Figure, shortened
+from poolbench.report.predicted import reliability, roc_curve
+from poolbench.runs.record import Predictions, write_record
 from tests.report.studies import CLEAR, EXAMPLES, write_costs, write_run, write_study
 
 TASK = "reviews × tiny"
@@ -55,7 +57,7 @@ def test_every_section_has_its_figures(tmp_path: Path) -> None:
     found = figures_of(findings_of(study, ["optimizer.lr"]))
     assert all(all(sections.values()) for sections in found.values())
     names = {f.name for sections in found.values() for drawn in sections.values() for f in drawn}
-    assert len(names) == 11
+    assert len(names) == 14
 
 
 def test_learning_curves_average_the_seeds_that_still_train(tmp_path: Path) -> None:
@@ -77,12 +79,79 @@ def test_length_bins_hold_every_example_once_and_average_them(tmp_path: Path) ->
     assert line.y == pytest.approx([100 * right[rows].mean() for rows in bins.values()], rel=1e-5)
 
 
-def test_classes_show_the_difference_in_f1(tmp_path: Path) -> None:
+def test_classes_show_f1_in_absolute_numbers(tmp_path: Path) -> None:
     for pooler, f1 in (("cls", [0.5, 0.6]), ("mean", [0.7, 0.5])):
-        write_run(tmp_path, pooler, 0, test_details={"f1": f1})
+        for seed, gain in enumerate((0, 0.1)):
+            found = [value + gain for value in f1]
+            write_run(tmp_path, pooler, seed, test_details={"f1": found})
     points = named(only(tmp_path, "classes", "classes"), "mean")
-    assert points.x == pytest.approx((20, -10))
+    assert points.x == pytest.approx((75, 55))
     assert list(points.customdata[:, 0]) == ["negative", "positive"]
+
+
+@pytest.mark.parametrize("classes", [3, 31])
+def test_the_errors_of_the_best_pooler_are_counted(tmp_path: Path, classes: int) -> None:
+    rng = np.random.default_rng(0)
+    counts = np.zeros((classes, classes))
+    labels = rng.integers(0, classes, EXAMPLES)
+    for seed in range(2):
+        predictions = np.where(rng.random(EXAMPLES) < 0.6, labels, (labels + 1) % classes)
+        names = {"classes": [str(k) for k in range(classes)]}
+        record = write_run(tmp_path, "mean", seed, data=names, test_details={})
+        logits = np.eye(classes, dtype=np.float32)[predictions]
+        write_record(record, Predictions(np.arange(EXAMPLES), labels, predictions, logits))
+        for label, predicted in zip(labels, predictions, strict=True):
+            counts[label, predicted] += 0.5
+    (drawn,) = only(tmp_path, "classes", "confusion").plot.data
+    if classes == 3:
+        assert np.asarray(drawn.z) == pytest.approx(100 * counts / counts.sum(1, keepdims=True))
+    else:
+        errors = counts * (1 - np.eye(classes))
+        assert list(drawn.x) == sorted(errors[errors > 0], reverse=True)[:20]
+        label, predicted = map(int, drawn.customdata[0].split(" as "))
+        assert errors[label, predicted] == drawn.x[0]
+
+
+def test_calibration_and_roc_agree_with_torchmetrics(tmp_path: Path) -> None:
+    functional = pytest.importorskip("torchmetrics.functional")
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, EXAMPLES)
+    # Multiples of 1/8 are exact: some differences are equal.
+    logits = rng.normal(size=(EXAMPLES, 2)) + 1.5 * np.eye(2)[labels]
+    logits = (np.round(8 * logits) / 8).astype(np.float32)
+    found = Predictions(np.arange(EXAMPLES), labels, logits.argmax(1), logits)
+    tensors = torch.from_numpy(logits).softmax(1), torch.from_numpy(labels)
+    error = functional.calibration_error(*tensors, "multiclass", n_bins=15, num_classes=2)
+    assert reliability(found)[1] == pytest.approx(float(error), abs=1e-6)
+    area = functional.auroc(torch.from_numpy(logits[:, 1] - logits[:, 0]), tensors[1], "binary")
+    wrong, right = roc_curve(found)
+    assert np.trapezoid(right, wrong) == pytest.approx(float(area), abs=1e-6)
+    assert (wrong[-1], right[-1]) == (1, 1)
+
+
+def test_the_calibration_error_is_the_distance_from_the_diagonal(
+    tmp_path: Path,
+) -> None:
+    write_study(tmp_path / "sure", {"mean": 0.8}, range(1))
+    figure = only(tmp_path / "sure", "certainty", "calibration")
+    curve = named(figure, "mean")
+    assert curve.x == pytest.approx([100 * np.e / (np.e + 1)])
+    assert f"mean {abs(curve.x[0] - curve.y[0]):.1f} %" in figure.caption
+
+
+def test_forest_plots_share_their_axis(tmp_path: Path) -> None:
+    for dataset, conv in (("news", 0.9), ("reviews", 0.7)):
+        accuracies = {"cls": 0.6, "mean": 0.65, "conv": conv}
+        write_study(tmp_path / "many", accuracies, spec={"dataset": dataset})
+    figures = figures_of(findings_of(tmp_path / "many"))[ACROSS]["forest"]
+    ranges = {figure.plot.layout.xaxis.range for figure in figures}
+    assert len(figures) == 2
+    assert len(ranges) == 1
+    ((low, high),) = ranges
+    for trace in (t for f in figures for t in f.plot.data):
+        assert low < min(trace.x - trace.error_x.arrayminus)
+        assert max(trace.x + trace.error_x.array) < high
 
 
 def test_every_variant_is_drawn_at_its_own_value(tmp_path: Path) -> None:
@@ -94,6 +163,13 @@ def test_every_variant_is_drawn_at_its_own_value(tmp_path: Path) -> None:
     line = named(figure, "mean")
     assert (*line.x, *line.y) == pytest.approx((1e-5, 2e-5, 3e-5, 60, 90, 70))
     assert figure.plot.layout.xaxis.type == "log"
+
+
+def test_long_names_are_shortened_in_their_middle() -> None:
+    assert shortened("x" * 24) == "x" * 24
+    found = {shortened("same_beginning_" * 3 + end, 16) for end in ("mean", "max", "cls")}
+    assert len(found) == 3
+    assert {len(name) for name in found} == {16}
 
 
 # Quality against cost
@@ -121,4 +197,4 @@ def test_names_are_written_at_the_front_and_the_reference(tmp_path: Path) -> Non
     traces = figure.plot.data[:-1]
     assert {t.name for t in traces if t.text[0]} == {"cls", "mean"}
     assert {t.name for t in traces} == {"cls", "mean", *crowd}
-    assert "Point at a marker" in figure.caption  # no legend has room for all
+    assert "Hover over a marker" in figure.caption  # no legend has room for all

@@ -1,13 +1,16 @@
 """One table over all studies: what shares a row, what is stale, and what has no result."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
+from poolbench.report.build import findings_of
 from poolbench.report.leaderboard import Row, leaderboard_files, read_leaderboard
 from poolbench.report.summary import CONTROLS_EXPLAINED
 from poolbench.runs.identity import NEUTRAL_KEYS
@@ -164,6 +167,37 @@ def test_macro_f1_has_its_own_ranking(tmp_path: Path) -> None:
     ]
 
 
+# The matrix
+
+
+def matrix(root: Path) -> pd.DataFrame:
+    return read_leaderboard(root).overview().frame
+
+
+def test_the_best_group_is_that_of_a_study_with_the_same_runs(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "a", {"cls": 0.6, "mean": 0.89}, range(5))
+    other = write_study(tmp_path / "b", {"conv": 0.9, "pitfall-sum": 0.95}, range(5))
+    write_study(tmp_path / "c", {"max": 0.99}, range(6))  # other seeds: it cannot be paired
+    found = {cell.value: cell for cell in matrix(tmp_path)["reviews × tiny"]}
+    frame = matrix(tmp_path)
+    stars = {c.value: n for c, n in zip(frame["pooler"], frame["★"], strict=True)}
+    assert len(found) == 5
+    shutil.copytree(other, study, dirs_exist_ok=True)
+    group = findings_of(study).tasks[0].best.group
+    assert {name for name, n in stars.items() if n} == set(group) == {"conv", "mean"}
+    assert list(stars)[-1] == "pitfall-sum"
+
+
+def test_stale_rows_are_marked_and_have_no_rank(tmp_path: Path) -> None:
+    for time, revision, accuracy in ((1, OLD, 0.9), (2, NEW, 0.6)):
+        for seed in (0, 1):
+            at(write_run(tmp_path / f"{time}", "mean", seed, accuracy, revision=revision), time)
+    frame = matrix(tmp_path)
+    current, stale = frame["pooler"]
+    assert (current.note, stale.note, stale.kind) == ("", "stale: other code", "tied")
+    assert [cell.note for cell in frame["reviews × tiny"]] == ["rank 1", ""]
+
+
 # Files
 
 
@@ -217,7 +251,7 @@ def test_names_cannot_become_markup_or_break_the_table(tmp_path: Path) -> None:
     tags = Tags(files["leaderboard.html"])
     assert "img" not in tags.tags
     assert tags.tags.count("script") == 1
-    assert tags.text.count(HOSTILE) == 3
+    assert tags.text.count(HOSTILE) == 4
     lines = files["leaderboard.md"].replace("\\|", "").splitlines()
     table = [line.count("|") for line in lines if line.startswith("|")]
     assert len(table) == 4
@@ -234,5 +268,5 @@ def test_controls_are_marked_and_explained_if_there_are_any(tmp_path: Path) -> N
     write_study(tmp_path / "b", {"pitfall-sum": 0.7})
     files = leaderboard_files(read_leaderboard(tmp_path))
     assert CONTROLS_EXPLAINED in files["leaderboard.html"]
-    assert ">† pitfall-sum</a>" in files["leaderboard.html"]
+    assert ">† pitfall-sum<" in files["leaderboard.html"]
     assert "| † pitfall-sum |" in files["leaderboard.md"]

@@ -91,7 +91,7 @@ def test_the_report_shows_the_table_its_source_and_deviations(tmp_path: Path) ->
     compared(tmp_path, published)
     files = report_files(findings_of(tmp_path))
     for text in (Tags(files["report.html"]).text, files["report.md"]):
-        assert "Against the published table" in text
+        assert "Comparison with the published table" in text
         assert "Somebody (2020)" in text
         assert "81.25" in text
         assert text.count("Deviation:") == 2

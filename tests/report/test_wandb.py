@@ -28,7 +28,7 @@ def test_verdicts_and_figures_are_logged_to_one_run_of_the_group(
     verdicts = json.loads(table.read_text())
     words = {row[verdicts["columns"].index("word")] for row in verdicts["data"]}
     assert "better" in words
-    assert len(list(folder.rglob("*.plotly.json"))) == 7
+    assert len(list(folder.rglob("*.plotly.json"))) == 10
     assert "Use attention" in lines
 
 

@@ -3,26 +3,31 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import plotly.io
 from pydantic import ValidationError
 
 from poolbench.core.errors import UserError
 from poolbench.core.io import atomic_write
-from poolbench.report import curves, explained, figures, narrative, tables
+from poolbench.report import curves, explained, figures, narrative, overview, predicted, tables
+from poolbench.report.cells import to_csv
 from poolbench.report.figures import Figure
 from poolbench.report.published import published_tables
 from poolbench.report.rendering import render, render_page
 from poolbench.report.selection import select
-from poolbench.report.summary import Findings, find
+from poolbench.report.summary import Findings, control, find
 from poolbench.runs.explanations import Explanations, read_explanations
 from poolbench.runs.protocol import Protocol
 from poolbench.runs.schema import RecordError, first_error
 from poolbench.runs.study import notes_on, read_study
 from poolbench.stats.verdict import format_percent
 
-ACROSS = "all datasets and encoders"
+ACROSS = "all tasks"
+IMAGES = (".png", ".svg")
+WIDTH = 700  # of an image, in CSS pixels
 
 
 def findings_of(folder: Path, keys: Sequence[str] = (), **changed: Any) -> Findings:
@@ -55,11 +60,12 @@ def figures_of(findings: Findings) -> dict[str, dict[str, list[Figure]]]:
             "tuning": [curves.sensitivity(task, looks, selection)] if selection else [],
             "learning": [curves.learning(task, looks, key) for key in curves.LEARNING],
             "lengths": [curves.by_length(task, looks)],
-            "classes": [figures.by_class(task, looks)],
+            "classes": [predicted.by_class(task, looks), predicted.confusion(task)],
+            "certainty": [predicted.calibration(task, looks), predicted.roc(task, looks)],
         }
         for task in findings.tasks
     }
-    found[ACROSS] = {"forest": [figures.forest(across, looks) for across in findings.across]}
+    found[ACROSS] = {"forest": [*figures.forests(findings.across, looks)]}
     return {
         name: {section: [f for f in drawn if f] for section, drawn in sections.items()}
         for name, sections in found.items()
@@ -74,6 +80,9 @@ def report_files(findings: Findings) -> dict[str, str]:
         explanations = Explanations()
         findings = replace(findings, notes=[*findings.notes, f"{error}: it is left out."])
     context = {"findings": findings, "tables": tables, "narrative": narrative}
+    answers = [narrative.answer(task, findings.protocol.metric) for task in findings.tasks]
+    controls = any(control(s.pooler) for task in findings.tasks for s in task.standings)
+    context |= {"answers": answers, "controls": controls, "overview": overview.overview}
     context |= {"published": published_tables(findings)}
     current = {record.predictions_sha256 for record in findings.study.runs}
     every = [e for x in explanations.examples for k, e in x.explanations.items() if k in current]
@@ -83,8 +92,8 @@ def report_files(findings: Findings) -> dict[str, str]:
     return {
         "report.html": render_page("page.html", plotly=True, **page, **context),
         "report.md": render("report.md", **context),
-        "comparison.csv": tables.to_csv(tables.comparison_frame(findings)),
-        "runs.csv": tables.to_csv(tables.runs_frame(findings)),
+        "comparison.csv": to_csv(tables.comparison_frame(findings)),
+        "runs.csv": to_csv(tables.runs_frame(findings)),
     }
 
 
@@ -103,6 +112,32 @@ def write_files(folder: Path, contents: dict[str, str]) -> list[Path]:
         except OSError as error:
             raise UserError(f"cannot write {folder / name}: {error.strerror}") from error
     return [folder / name for name in contents]
+
+
+def write_figures(findings: Findings) -> list[Path]:
+    """Write each figure as PNG and SVG into ``figures/`` in the folder of the study.
+
+    Raises:
+        UserError: kaleido or Chrome is not installed, or a file cannot be written.
+    """
+    if find_spec("kaleido") is None:
+        raise UserError("--figures needs kaleido: pip install 'poolbench[figures]'")
+    places = {task.name: Path(task.dataset, task.encoder) for task in findings.tasks}
+    drawn = [
+        (figure.plot, findings.study.folder / "figures" / places.get(name, "") / figure.name)
+        for name, sections in figures_of(findings).items()
+        for figures in sections.values()
+        for figure in figures
+    ]
+    files = {path.with_name(path.name + kind): plot for plot, path in drawn for kind in IMAGES}
+    try:
+        for path in files:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        plotly.io.write_images([*files.values()], [*files], width=WIDTH, scale=2)
+    except Exception as error:  # kaleido, its browser and the file system raise many kinds
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"the figures cannot be written: {reason:.300}") from error
+    return [*files]
 
 
 def write_report(findings: Findings) -> list[Path]:

@@ -20,7 +20,7 @@ COSTS = {
     "pooler_ms": ("pooler time, forward and backward (ms)", "~g"),
 }
 LEARNING = {"val/accuracy": ("validation accuracy (%)", 100), "val/loss": ("validation loss", 1)}
-Point = tuple[str, Any, float, int]  # pooler, x, y, and the number of seeds in the mean y
+Point = tuple[str, Any, float, int]  # pooler, x, y, and the number behind y
 
 
 def learning(task: Task, drawn: Looks, key: str) -> Figure | None:
@@ -39,7 +39,7 @@ def learning(task: Task, drawn: Looks, key: str) -> Figure | None:
     points.sort(key=lambda point: point[1])
     name = f"learning-{key.removeprefix('val/')}"
     dtick = 1 if points and points[-1][1] <= 12 else None
-    return _lines(name, caption, task, drawn, "epoch", title, points, dtick=dtick)
+    return lines(name, caption, task, drawn, "epoch", title, points, dtick=dtick)
 
 
 def by_length(task: Task, drawn: Looks) -> Figure | None:
@@ -56,7 +56,7 @@ def by_length(task: Task, drawn: Looks) -> Figure | None:
         "differences within one are descriptive, not tested."
     )
     x, y = "tokens in the text", "accuracy (%)"
-    return _lines("length", caption, task, drawn, x, y, points, type="category")
+    return lines("length", caption, task, drawn, x, y, points, type="category")
 
 
 def length_bins(task: Task) -> dict[str, NDArray[np.int64]]:
@@ -81,10 +81,12 @@ def sensitivity(task: Task, drawn: Looks, selection: Selection) -> Figure | None
         for mean in ([float(np.mean(found))] if found else [])
     ]
     x, y = escape(", ".join(selection.keys)), "validation accuracy (%)"
-    caption = "Validation accuracy of every variant, mean over seeds."
+    caption = "Validation accuracy of each variant, mean over seeds."
     ticks = sorted(v[0] for v in selection.grid) if numeric else []
-    axis = {"type": "log" if ticks[0] > 0 else "linear", "tickvals": ticks} if ticks else {}
-    return _lines("sensitivity", caption, task, drawn, x, y, points, **axis)
+    axis: dict[str, Any] = (
+        {"type": "log" if ticks[0] > 0 else "linear", "tickvals": ticks} if ticks else {}
+    )
+    return lines("sensitivity", caption, task, drawn, x, y, points, **axis)
 
 
 def against_cost(task: Task, drawn: Looks, metric: str, cost: str) -> Figure | None:
@@ -118,11 +120,11 @@ def against_cost(task: Task, drawn: Looks, metric: str, cost: str) -> Figure | N
     plot.update_xaxes(tickformat=tick_format, dtick=1 if wide else "D2")
     plot.update_layout(showlegend=legend)
     caption = f"Quality against {x}. Up and left is better; the dotted line is the Pareto front."
-    caption += "" if legend else " Point at a marker to read its name."
+    caption += "" if legend else " Hover over a marker to see its name."
     return Figure(f"cost-{cost}", caption + dagger_note(points), plot)
 
 
-def _lines(
+def lines(
     name: str,
     caption: str,
     task: Task,
@@ -130,12 +132,14 @@ def _lines(
     x: str,
     y: str,
     points: list[Point],
+    *,
+    count: str = "seeds",
     **axis: Any,
 ) -> Figure | None:
     """One line for each pooler, with settings of the x axis; None without points."""
-    frame = pd.DataFrame(points, columns=["pooler", x, y, "seeds"])
+    frame = pd.DataFrame(points, columns=["pooler", x, y, count])
     if frame.empty:
         return None
-    plot = draw(px.line, frame, drawn, x=x, y=y, markers=True, hover_data=["seeds"])
+    plot = draw(px.line, frame, drawn, x=x, y=y, markers=True, hover_data=[count])
     plot.update_xaxes(**axis)
     return Figure(name, caption + some_drawn(task), plot)

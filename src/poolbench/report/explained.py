@@ -85,9 +85,9 @@ def of_example(
 def legend(explanations: Iterable[Explanation]) -> str:
     """How to read the bars."""
     text = (
-        "The thicker the bar under a word, the larger its weight in the pooled vector; the "
-        "thickest bar is the largest weight of its row. The pieces of a word are summed. In the "
-        "encoder every token, above all [CLS], has already attended to the whole text."
+        "The bar under a word shows its weight in the pooled vector, relative to the largest "
+        "weight of the row; the weights of the pieces of a word are added. A hidden state, above "
+        "all that of [CLS], already contains information from the whole text."
     )
     if any(weight < 0 for e in explanations for _, weight, _ in e.words):
         text += " With gradient × input, a striped bar counts against the predicted class."

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.express as px
 import plotly.graph_objects as go
@@ -25,7 +24,6 @@ GREY = "#808080"
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
 DASHES = ("solid", "dash", "dot", "dashdot")
 LEGEND = {"orientation": "h", "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "title": ""}
-MOST_CLASSES = 20
 Looks = dict[str, dict[str, str]]  # colour, symbol and dash of each pooler
 # Pooler, name of the line, value, its interval, and the values by seed.
 Row = tuple[str, str, float, tuple[float, float] | None, Mapping[int, float]]
@@ -65,15 +63,28 @@ def draw(kind: Any, frame: pd.DataFrame, drawn: Looks, **how: Any) -> go.Figure:
     # The default template would repeat 7 kB in every figure.
     plot = kind(frame, template=go.layout.Template(), **how)
     plot.update_traces(marker_size=9)
+    short = {escape(marked(name)): clipped(marked(name)) for name in drawn}
+    plot.for_each_trace(lambda trace: trace.update(name=short.get(trace.name, trace.name)))
+    return laid_out(plot)
+
+
+def laid_out(plot: go.Figure) -> go.Figure:
+    """The figure with the margins, axes and legend that all figures have."""
     axes = {"title_standoff": 8, "title_font_size": 13, "automargin": True, "zeroline": False}
     plot.update_xaxes(**axes).update_yaxes(**axes)
-    plot.update_layout(margin={"l": 10, "r": 20, "t": 40, "b": 10}, legend=LEGEND, height=400)
-    return plot
+    margin = {"l": 10, "r": 20, "t": 40, "b": 10}
+    return plot.update_layout(margin=margin, legend=LEGEND, height=400)
 
 
-def clipped(name: str) -> str:
+def shortened(name: str, most: int = 24) -> str:
+    """A name without its middle, where names differ least, if it is too long for a figure."""
+    end = most // 2 - 1
+    return name if len(name) <= most else f"{name[: most - 1 - end]}…{name[-end:]}"
+
+
+def clipped(name: str, most: int = 24) -> str:
     """A name as a figure shows it: escaped, and short enough to leave room for the figure."""
-    return escape(name if len(name) <= 24 else f"{name[:23]}…")
+    return escape(shortened(name, most))
 
 
 def some_drawn(task: Task) -> str:
@@ -90,7 +101,7 @@ def every_seed(task: Task, drawn: Looks, metric: str) -> Figure | None:
         for s in task.standings
         if s.mean is not None
     ]
-    caption = "Every seed is a dot; the bar is the mean over seeds. Best mean at the top."
+    caption = "Each dot is one seed, each bar the mean over seeds; the highest mean is at the top."
     caption += dagger_note(s.pooler for s in task.standings)
     return _rows_figure("seeds", caption, rows, drawn, f"{METRIC_NAMES[metric]} (%)")
 
@@ -104,16 +115,26 @@ def differences(task: Task, drawn: Looks) -> Figure | None:
     ]
     margin = task.against[0].margin if task.against else 0.0
     caption = (
-        f"Difference to {task.reference} at each seed (same batches, same test examples). The line "
-        f"is the interval of the verdict, the band the margin of ±{margin:g} points."
+        f"Difference to {task.reference} at each seed (same batches, same test examples). Lines "
+        f"are the intervals of the verdicts, the band is the margin of ±{margin:g} points."
         f"{dagger_note(row[0] for row in rows)}"
     )
-    title = f"difference to {escape(task.reference)} (points)"
+    title = f"difference to {clipped(task.reference)} (points)"
     return _rows_figure("differences", caption, rows, drawn, title, margin)
 
 
-def forest(across: Across, drawn: Looks) -> Figure | None:
-    """One pair of poolers on every dataset and encoder, and the mean over them."""
+def forests(compared: Sequence[Across], drawn: Looks) -> list[Figure]:
+    """The comparisons over all tasks with the highest mean differences, on one common axis."""
+    found = [figure for a in compared[:MOST_DRAWN] if (figure := _forest(a, drawn))]
+    tasks = [c for a in compared[:MOST_DRAWN] for c in a.tasks if c.delta is not None]
+    ends = [end for c in tasks for end in (c.delta, -c.margin, c.margin, *(c.interval or ()))]
+    for figure in found:
+        room = 0.04 * (max(ends) - min(ends))
+        figure.plot.update_xaxes(range=[min(ends) - room, max(ends) + room])
+    return found
+
+
+def _forest(across: Across, drawn: Looks) -> Figure | None:
     rows: list[Row] = [
         (c.first, f"{c.dataset} × {c.encoder}", c.delta, c.interval, {})
         for c in across.tasks
@@ -121,8 +142,8 @@ def forest(across: Across, drawn: Looks) -> Figure | None:
     ]
     if across.delta is not None:
         rows.append((across.first, "mean over these", across.delta, across.interval, {}))
-    caption = f"{across.first} against {across.second} on every dataset and encoder."
-    title = f"{escape(across.first)} minus {escape(across.second)} (points)"
+    caption = f"{across.first} compared with {across.second} on each task."
+    title = f"difference to {clipped(across.second)} (points)"
     name, margin = f"forest-{across.first}", across.tasks[0].margin
     return _rows_figure(name, caption, rows, drawn, title, margin)
 
@@ -154,36 +175,7 @@ def _rows_figure(
         how["hover_data"] = {"seed": True, "line": False}
         plot.add_traces(draw(px.scatter, frame, drawn, **how).data)
     plot.update_layout(showlegend=False, margin_t=12)
-    return Figure(name, caption, _on_lines(plot, [row[1] for row in rows], margin))
-
-
-def by_class(task: Task, drawn: Looks) -> Figure | None:
-    """F1 of each class against the reference, widest spread first."""
-    f1 = {
-        s.pooler: 100 * np.mean([r.test_details["f1"] for r in s.finished], axis=0)  # (C,)
-        for s in task.drawn
-        if all("f1" in r.test_details for r in s.finished)
-    }
-    if task.reference not in f1 or len(f1) < 2 or len({len(found) for found in f1.values()}) > 1:
-        return None
-    classes = task.standing(task.reference).finished[0].data.classes
-    shown = np.argsort(-np.ptp([*f1.values()], axis=0), kind="stable")[:MOST_CLASSES]
-    reference = f1.pop(task.reference)
-    title = f"difference to {escape(task.reference)} in F1 (points)"
-    points = [
-        (pooler, line + offset, values[k] - reference[k], escape(classes[k]))
-        for offset, (pooler, values) in zip(spread(len(f1)), f1.items(), strict=True)
-        for line, k in enumerate(shown)
-    ]
-    frame = pd.DataFrame(points, columns=["pooler", "line", title, "class"])
-    hover = {"class": True, "line": False}
-    plot = draw(px.scatter, frame, drawn, x=title, y="line", hover_data=hover)
-    _on_lines(plot, [classes[k] for k in shown], 0.0)
-    # A phone gives each name of the legend a line of its own.
-    plot.update_layout(height=plot.layout.height + 20 * len(f1))
-    some = f", the {MOST_CLASSES} with the widest spread" if len(classes) > len(shown) else ""
-    caption = f"F1 of each class against {task.reference}, mean over seeds{some}."
-    return Figure("classes", f"{caption} Descriptive, not tested.{some_drawn(task)}", plot)
+    return Figure(name, caption, on_lines(plot, [row[1] for row in rows], margin))
 
 
 def spread(count: int) -> list[float]:
@@ -191,9 +183,12 @@ def spread(count: int) -> list[float]:
     return [0.22 * (2 * i / max(count - 1, 1) - 1) for i in range(count)]
 
 
-def _on_lines(plot: go.Figure, names: Sequence[str], margin: float | None) -> go.Figure:
+def on_lines(
+    plot: go.Figure, names: Sequence[str], margin: float | None = None, most: int = 24
+) -> go.Figure:
     """Name the lines of a figure, the first at the top, and draw a margin around 0."""
-    ticks = {"tickvals": list(range(len(names))), "ticktext": [f"{clipped(n)} " for n in names]}
+    texts = [f"{clipped(name, most)} " for name in names]
+    ticks = {"tickvals": list(range(len(names))), "ticktext": texts}
     plot.update_yaxes(range=[len(names) - 0.5, -0.5], showgrid=False, title="", **ticks)
     if margin is not None:
         plot.add_vrect(-margin, margin, fillcolor=GREY, opacity=0.22, line_width=0, layer="below")

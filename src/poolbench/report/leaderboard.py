@@ -1,4 +1,4 @@
-"""All records below a folder as rows that may be ranked.
+"""The leaderboard: all records below a folder, as rows that can be ranked.
 
 A row is one pooler on one dataset and encoder under one configuration, run by one state of the
 code on one state of the data and weights. Its seeds are averaged; nothing else is ever mixed.
@@ -6,22 +6,28 @@ code on one state of the data and weights. Its seeds are averaged; nothing else 
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from poolbench.core.errors import UserError
+from poolbench.report.cells import Table
+from poolbench.report.overview import Score, matrix
 from poolbench.report.published import mean_of
 from poolbench.report.rendering import render, render_page
-from poolbench.report.summary import control, marked
-from poolbench.report.tables import DIGITS, Cell, Table, frame_of, interval_cell, revision_of
+from poolbench.report.summary import control
+from poolbench.report.tables import DIGITS, revision_of
 from poolbench.runs.identity import format_setting
+from poolbench.runs.protocol import Protocol
 from poolbench.runs.record import RECORD, RunRecord, Status
 from poolbench.runs.schema import RecordError
 from poolbench.runs.study import STUDY, notes_on, read_declaration, read_records
+from poolbench.stats.best import best_of
+from poolbench.stats.compare import ScoredRun, compare_with_reference
 from poolbench.stats.paired_test import Mean
-from poolbench.stats.verdict import METRIC_NAMES, plural
+from poolbench.stats.verdict import plural
 
 # Digests that must agree between rows with the same settings in these parts of the configuration.
 CONTENTS = {"data": ("dataset",), "encoder": ("encoder",), "tokens": ("dataset", "encoder")}
@@ -49,6 +55,15 @@ class Row:
         return self.results[0]
 
     @property
+    def task(self) -> str:
+        """Dataset × encoder."""
+        return f"{self.record.run.dataset} × {self.record.run.encoder}"
+
+    def values(self, metric: str) -> list[float]:
+        """The metric in percent of each seed."""
+        return [mean_of([record], metric).value for record in self.results]
+
+    @property
     def state(self) -> str:
         """Current, or why the row is stale."""
         return f"stale: {', '.join(self.stale)}" if self.stale else "current"
@@ -65,8 +80,15 @@ class Row:
 
     @property
     def origin(self) -> dict[str, str]:
-        """Code, contents and runs behind the row."""
-        facts = {n: getattr(self.record.digests, n)[:DIGITS] for n in ("code", *CONTENTS)}
+        """Its interval, settings, code, contents and runs."""
+        interval = self.mean.interval
+        facts = {
+            "95 % interval": "{:.1f} to {:.1f} %".format(*interval) if interval else "",
+            "unusual settings": ", ".join(self.unusual),
+            "test examples": f"{len(self.record.predictions.labels):,}",
+            "parameters of the pooler": f"{self.record.parameters.pooler:,}",
+        }
+        facts |= {n: getattr(self.record.digests, n)[:DIGITS] for n in ("code", *CONTENTS)}
         runs = [f"{r.run.digest} (seed {r.run.seed}, study {r.run.study})" for r in self.results]
         facts |= {"revision": revision_of(self.record), "runs": ", ".join(runs)}
         return {name: value for name, value in facts.items() if value}
@@ -97,33 +119,26 @@ class Leaderboard:
         listed = ", ".join(f"{n} {status}" for status, n in kinds.items())
         return text + f" {plural(kinds.total(), 'run')} without a result: {listed}." * bool(kinds)
 
-    def table(self) -> Table:
-        """The rows as a table."""
-        metric = f"{METRIC_NAMES[self.metric]} (%)"
-        frame = frame_of(
-            {
-                "pooler": Cell(
-                    marked(row.record.run.pooler),
+    def overview(self) -> Table:
+        """The matrix of poolers and tasks; ranks and the best group are of current rows."""
+        scores = []
+        for _, rows in groupby(enumerate(self.rows, 1), lambda pair: pair[1].task):
+            of_task = list(rows)
+            ranked = [p for p, row in of_task if not (row.stale or control(row.record.run.pooler))]
+            best = _best({place: self.rows[place - 1] for place in ranked}, self.metric)
+            scores += [
+                Score(
                     row.record.run.pooler,
-                    kind="",
-                    note="stale" * bool(row.stale),
-                    href=f"#row-{place}",
-                ),
-                metric: row.mean.value,
-                "95 % interval": interval_cell(row.mean.interval),
-                "seeds": len(row.results),
-                "dataset": row.record.run.dataset,
-                "encoder": row.record.run.encoder,
-                "unusual settings": Cell(",\n".join(row.unusual), kind="code lines"),
-                "state": Cell(row.state, row.state, "why tied" if row.stale else ""),
-                "examples": len(row.record.predictions.labels),
-                "parameters": row.record.parameters.pooler,
-                "row": place,
-            }
-            for place, row in enumerate(self.rows, 1)
-        )
-        styles = {metric: ".2f", "examples": ",d", "parameters": ",d"}
-        return Table("Leaderboard", frame, styles=styles | {"dataset": "tag", "encoder": "tag"})
+                    row.task,
+                    row.values(self.metric),
+                    (*row.unusual, *([row.state] if row.stale else ())),
+                    ranked.index(place) + 1 if place in ranked else None,
+                    place in best,
+                    f"#row-{place}",
+                )
+                for place, row in of_task
+            ]
+        return matrix(scores)
 
 
 def leaderboard_files(board: Leaderboard) -> dict[str, str]:
@@ -178,6 +193,27 @@ def _rows(records: Iterable[RunRecord], metric: str) -> list[Row]:
         return run.dataset, run.encoder, bool(row.stale), -row.mean.value, run.pooler, row.unusual
 
     return sorted(rows, key=order)
+
+
+def _best(rows: Mapping[int, Row], metric: str) -> set[int]:
+    """The rows of a task that cannot be ruled out as best, as if they were one study.
+
+    Only rows with the most frequent seeds and test examples can be compared in pairs.
+    """
+
+    def paired(row: Row) -> tuple[Any, ...]:
+        return [r.run.seed for r in row.results], row.record.digests.test_ids
+
+    frequent = Counter(str(paired(row)) for row in rows.values()).most_common(1)
+    runs = [
+        replace(ScoredRun.from_record(record), pooler=str(place))
+        for place, row in rows.items()
+        if str(paired(row)) == frequent[0][0]
+        for record in row.results
+    ]
+    protocol = {"metric": metric, "reference": runs[0].pooler if runs else ""}
+    best = best_of(runs, compare_with_reference(runs, Protocol.model_validate(protocol)))
+    return {int(place) for place in best.group} if best else set()
 
 
 def _code(record: RunRecord) -> str:

@@ -29,6 +29,7 @@ DESCRIBED = {
     "versions": "version",
     "digests": "digest",
 }
+MOST_NAMED = 5  # poolers in a sentence about all tasks
 VISIBLE = 0.05  # points: a smaller difference is shown as 0.0
 
 
@@ -86,6 +87,23 @@ def answer(task: Task, metric: str) -> Answer:
     parts = [reason, _choice(task), best_group(task), _advice(best, c), cost, _ahead(task, chosen)]
     parts += [f"No verdict on {unjudged}." if unjudged else "", _caveat(task)]
     return Answer(headline, " ".join(filter(None, parts)))
+
+
+def overall(findings: Findings) -> Answer:
+    """On how many tasks a pooler is recommended, and which poolers may be best on most tasks."""
+    tasks = findings.tasks
+    judged = [task.best for task in tasks if task.best]
+    ended = [t.best for t in tasks if t.best and not t.missing]
+    decided = sum(best.decided and bool(best.useful) for best in ended)
+    headline = f"Decided on {decided} of {len(tasks)} tasks."
+    counts = Counter(name for best in judged for name in best.group).most_common()
+    if not counts:
+        return Answer(headline, "There is no verdict on any task.")
+    most = [name for name, n in counts if n == counts[0][1]]
+    more = f" and {len(most) - MOST_NAMED} more" if len(most) > MOST_NAMED else ""
+    names = ", ".join(most[:MOST_NAMED]) + more
+    group = f"Cannot be ruled out as best on {counts[0][1]} of {len(tasks)} tasks: {names}."
+    return Answer(headline, group)
 
 
 def best_group(task: Task) -> str:
@@ -180,7 +198,7 @@ def _highest(task: Task, metric: str) -> str:
         text = f"Highest mean {METRIC_NAMES[metric]} so far: {mean}."
         return f"{text} This is descriptive, not tested."
     if any(s.finished for s in task.candidates):
-        return "No mean is shown, since a seed has several runs."
+        return "No mean is shown because a seed has several runs."
     return "No run has finished."
 
 
@@ -208,7 +226,7 @@ def _choice(task: Task) -> str:
     if not cheap[1:]:
         return f"It costs less ({what}) than the other choices within the margin: {others}."
     less = f", less than {others}" if others else ""
-    return f"It has the highest mean of {', '.join(cheap)}, which cost the same ({what}){less}."
+    return f"{', '.join(cheap)} cost the same ({what}){less}; it has the highest mean of them."
 
 
 def _advice(best: Best, c: Comparison) -> str:
@@ -231,7 +249,7 @@ def _ahead(task: Task, chosen: Standing) -> str:
     lead = (leader.mean or 0.0) - (chosen.mean or 0.0)
     if lead < VISIBLE:
         return ""
-    return f"{leader.pooler} has the highest mean, {lead:.1f} points more with {_cost(leader)}."
+    return f"{leader.pooler} has the highest mean, {lead:.1f} points more, with {_cost(leader)}."
 
 
 def _caveat(task: Task) -> str:

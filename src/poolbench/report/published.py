@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from poolbench.report.cells import Table, frame_of, interval_cell
 from poolbench.report.summary import Findings, Task
-from poolbench.report.tables import Table, frame_of, interval_cell
 from poolbench.runs.identity import format_setting
 from poolbench.runs.protocol import PublishedTable, PublishedValue
 from poolbench.runs.record import RunRecord
@@ -32,9 +32,9 @@ def _repeated(published: PublishedTable, task: Task) -> tuple[Table, list[str]]:
     theirs = f"{published.dataset} × {published.encoder}"
     notes = []
     if theirs != task.name:
-        notes.append(f"We ran {task.name}, they {theirs}: the difference means nothing.")
+        notes.append(f"We ran {task.name}, they ran {theirs}: the difference has no meaning.")
     if any(record.run.setting("dataset.max_examples") for record in runs):
-        notes.append("Our runs used only a part of the data (dataset.max_examples).")
+        notes.append("Our runs use only a part of the data (dataset.max_examples).")
     comparable = not notes
     notes.append(f"Source: {published.source}, over {seeds}.")
     notes += [f"Deviation: {deviation}" for deviation in published.deviations]

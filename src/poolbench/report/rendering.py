@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from poolbench.report.glossary import GLOSSARY
 from poolbench.report.summary import CONTROLS_EXPLAINED, dagger_note, marked
 
 ESCAPES = str.maketrans(
@@ -38,7 +39,7 @@ def environment(kind: str) -> Environment:
     )
     env.filters |= {"zip": zip, "code": lambda line: Markup(" ".join(line.split()))}
     env.globals |= {"controls_explained": CONTROLS_EXPLAINED}
-    env.globals |= {"dagger_note": dagger_note, "marked": marked}
+    env.globals |= {"glossary": GLOSSARY, "dagger_note": dagger_note, "marked": marked}
     return env
 
 

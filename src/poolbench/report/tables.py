@@ -1,13 +1,11 @@
-"""Tables of a report as pandas DataFrames, and how they become HTML, Markdown and CSV."""
+"""Tables of a report."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
 
-from poolbench.report.rendering import markdown_text
+from poolbench.report.cells import DASH, Cell, Table, frame_of
+from poolbench.report.overview import scores_of
 from poolbench.report.summary import Findings, Task, control, marked
 from poolbench.runs.record import ContractLine, RunRecord
 from poolbench.stats.across_datasets import Across
@@ -22,88 +20,17 @@ from poolbench.stats.verdict import (
     format_points,
 )
 
-DASH = "\N{EN DASH}"  # an unknown value
 DIGITS = 12  # of a digest: enough to compare two by eye
 SIGNS = {Word.TIED: "=", Word.INCONCLUSIVE: "?", Word.NONE: DASH}
 COMPARED = (
-    *(
-        "dataset",
-        "encoder",
-        "first",
-        "second",
-        "metric",
-        "delta",
-        "p",
-        "p_adjusted",
-        "family",
-        "word",
-    ),
-    *("why", "exploratory", "margin", "examples", "finds", "collapsed"),
+    *("dataset", "encoder", "first", "second", "metric", "delta", "p", "p_adjusted", "family"),
+    *("word", "why", "exploratory", "margin", "examples", "finds", "collapsed"),
 )
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a formula begins in a spreadsheet
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A table cell that shows more than its value.
-
-    ``value`` sorts its column, ``kind`` is a CSS class, ``note`` a second line, ``title`` is shown
-    on hover; ``bar`` draws an interval: low, difference, high, margin, and both ends of the scale.
-    """
-
-    text: str = DASH
-    value: float | str | None = None
-    kind: str = "number"
-    note: str = ""
-    title: str = ""
-    href: str = ""
-    bar: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """A DataFrame to show; ``styles`` maps columns to a number format or the CSS class of texts."""
-
-    name: str
-    frame: pd.DataFrame
-    styles: Mapping[str, str] = field(default_factory=dict)
-    kind: str = ""
-
-    @property
-    def rows(self) -> list[list[Cell]]:
-        """The cells of every row."""
-        styles = [self.styles.get(column, "") for column in self.frame]
-        rows = self.frame.itertuples(index=False, name=None)
-        return [[_cell(*pair) for pair in zip(row, styles, strict=True)] for row in rows]
-
-    @property
-    def markdown(self) -> Markup:
-        """The table in GitHub Markdown."""
-        columns = zip(*self.rows, strict=True)
-        numeric = [any(c.kind.startswith("number") for c in column) for column in columns]
-        rows = [list(self.frame), ["---:" if number else "---" for number in numeric]]
-        rows += [
-            ["" if c.text == DASH else f"{c.text} {c.note}".strip() for c in r] for r in self.rows
-        ]
-        return Markup("\n".join(f"| {' | '.join(map(markdown_text, row))} |" for row in rows))
-
-
-def frame_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows as a DataFrame that keeps None and integers as they are."""
-    return pd.DataFrame(list(rows), dtype=object)
-
-
-def to_csv(frame: pd.DataFrame) -> str:
-    """CSV in which no text is a formula: spreadsheets read a leading apostrophe as text."""
-
-    def guard(value: Any) -> Any:
-        return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
-
-    return frame.map(guard).rename(columns=guard).to_csv(index=False)
 
 
 def verdict_table(task: Task, findings: Findings) -> Table:
     """Each pooler against the reference, with its costs."""
+    scores = {score.pooler: score for score in scores_of(task)}
     compared = {c.first: c for c in task.against}
     proper = {c.first: c for c in task.probabilities}
     tested = [c for c in task.against if c.interval]
@@ -113,11 +40,11 @@ def verdict_table(task: Task, findings: Findings) -> Table:
     rows: list[dict[str, Any]] = [
         {
             "pooler": marked(s.pooler),
+            metric: scores[s.pooler].cell if s.pooler in scores else None,
             "verdict": _verdict(c) if c else "reference",
             "difference": c and c.delta,
             interval: c and _interval(c, ends),
             "p (corrected)": c and _p(c.p_adjusted),
-            metric: s.mean,
             "by Brier score": _by_probability(proper.get(s.pooler)),
             "seeds": len(c.seeds if c else s.scores) or None,
             "examples": (c.examples if c else len(s.right)) or None,
@@ -168,7 +95,7 @@ def across_table(across: list[Across]) -> Table:
         }
         for a in across
     )
-    return Table("All datasets and encoders", frame, {"mean difference": "+.1f"})
+    return Table("Over all tasks", frame, {"mean difference": "+.1f"})
 
 
 def contract_table(task: Task) -> Table:
@@ -230,11 +157,6 @@ def runs_table(findings: Findings) -> Table:
     return Table("All runs", frame, styles | {"digest": "code tag", "command": "code command"})
 
 
-def interval_cell(interval: tuple[float, float] | None) -> Cell | None:
-    """An interval of a mean, in percent."""
-    return Cell("{:.1f} to {:.1f}".format(*interval), interval[0]) if interval else None
-
-
 def revision_of(record: RunRecord) -> str:
     """Commit of the code, and whether files differed from it; empty if it was not recorded."""
     commit = record.revision
@@ -246,14 +168,6 @@ def date_of(record: RunRecord) -> str:
     return record.written.date().isoformat()
 
 
-def _cell(value: Any, style: str) -> Cell:
-    if isinstance(value, Cell):
-        return value
-    if isinstance(value, str):
-        return Cell(value, value, style)
-    return Cell() if pd.isna(value) else Cell(format(value, style), float(value))
-
-
 def _verdict(c: Comparison) -> Cell:
     note = c.why or "; ".join(filter(None, ["exploratory" * c.exploratory, c.collapsed]))
     kind = f"{'why' if c.why else 'word'} {_kind(c.word)}"
@@ -263,7 +177,7 @@ def _verdict(c: Comparison) -> Cell:
 def _by_probability(c: Comparison | None) -> Cell | None:
     if c is None or c.why or c.delta is None:
         return None
-    text = f"{_sign(c.word)} {c.verdict}"
+    text = f"{_sign(c.word)} {c.word}"
     return Cell(text, c.delta, f"word {_kind(c.word)}", format_points(c.delta), c.sentence)
 
 

@@ -1,14 +1,32 @@
 "use strict";
-// Draws the figures, sorts tables, and prepares the page for printing. Colours are in page.css.
+// Draws the figures, sorts and filters tables, and prepares the page for printing. Colours are in page.css.
 
-const plots = [...document.querySelectorAll("script[type='application/json']")].map((source) => {
-  const place = document.getElementById(source.dataset.for);
-  const { data, layout } = JSON.parse(source.textContent);
-  Object.assign(layout, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)" });
-  layout.font = { family: "system-ui, sans-serif", size: 13 };
-  layout.dragmode = false; // a finger that scrolls the page must not zoom a figure
-  Plotly.newPlot(place, data, layout, { responsive: true, displayModeBar: false });
-  return place;
+const plots = [];
+
+// Figures in closed parts have no size: they are drawn when their part is opened.
+function draw() {
+  for (const source of document.querySelectorAll("script[type='application/json']")) {
+    const place = document.getElementById(source.dataset.for);
+    if (plots.includes(place) || !place.clientWidth) continue;
+    plots.push(place);
+    const { data, layout } = JSON.parse(source.textContent);
+    Object.assign(layout, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)" });
+    layout.font = { family: "system-ui, sans-serif", size: 13 };
+    layout.dragmode = false; // a finger that scrolls the page must not zoom a figure
+    Plotly.newPlot(place, data, layout, { responsive: true, displayModeBar: false });
+  }
+}
+draw();
+addEventListener("toggle", draw, true);
+
+function reveal(hash) {
+  let part = document.getElementById(hash.slice(1));
+  for (; part; part = part.parentElement) if (part.tagName === "DETAILS") part.open = true;
+}
+reveal(location.hash);
+addEventListener("click", (event) => {
+  const link = event.target.closest("a[href^='#']");
+  if (link) reveal(link.hash);
 });
 
 function sort(table, column) {
@@ -31,10 +49,23 @@ for (const button of document.querySelectorAll("thead button")) {
   button.addEventListener("click", () => sort(head.closest("table"), head.cellIndex));
 }
 
+for (const field of document.querySelectorAll(".filter")) {
+  const rows = [...field.nextElementSibling.querySelector("tbody").rows];
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/);
+    for (const row of rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+    }
+  });
+}
+
 let closed = [];
 addEventListener("beforeprint", () => {
-  closed = [...document.querySelectorAll("details:not([open])")];
+  // Of several tasks only those that are open are printed.
+  closed = [...document.querySelectorAll("details:not([open], .task, .task *)")];
   for (const part of closed) part.open = true;
+  draw();
   for (const place of plots) Plotly.relayout(place, { width: 660, autosize: false });
 });
 addEventListener("afterprint", () => {

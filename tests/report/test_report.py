@@ -1,6 +1,7 @@
 """A study becomes a report: its files, its choices, and what cannot be reported."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,8 @@ import pandas as pd
 import pytest
 
 from poolbench.core.errors import UserError
-from poolbench.report.build import findings_of, write_report
+from poolbench.report import build
+from poolbench.report.build import figures_of, findings_of, write_figures, write_report
 from poolbench.report.narrative import caveats, overall
 from poolbench.report.overview import overview
 from poolbench.report.tables import verdict_table
@@ -254,3 +256,32 @@ def test_texts_outside_the_study_or_of_another_length_are_not_shown(tmp_path: Pa
     data = keep_texts(study, ["one too few"] * (EXAMPLES - 1))
     for folder in (outside, write_study(study, CLEAR, data=data)):
         assert findings_of(folder).tasks[0].texts is None
+
+
+# Images
+
+
+def test_figures_without_their_extra_are_one_line(tmp_path: Path, capsys, monkeypatch) -> None:
+    study = write_study(tmp_path / "plain", CLEAR)
+    monkeypatch.setattr(build, "find_spec", lambda name: None)
+    assert report.main([str(study), "--figures"]) == 2
+    assert "pip install 'poolbench[figures]'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_each_figure_becomes_two_images(tmp_path: Path) -> None:
+    pytest.importorskip("kaleido")
+    if not (shutil.which("chromium") or shutil.which("google-chrome")):
+        pytest.skip("chromium is not installed")
+    study = write_study(tmp_path / "drawn", CLEAR, range(1))
+    findings = findings_of(study)
+    drawn = [
+        f for sections in figures_of(findings).values() for of in sections.values() for f in of
+    ]
+    paths = write_figures(findings)
+    assert len(paths) == 2 * len(drawn)
+    for path in paths:
+        assert path.parent == study / "figures/reviews/tiny"
+        start = {".png": b"\x89PNG", ".svg": b"<svg"}[path.suffix]
+        assert path.read_bytes().startswith(start)

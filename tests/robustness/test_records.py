@@ -24,6 +24,7 @@ from poolbench.core.io import file_digest
 from poolbench.inference.load import load
 from poolbench.report import explained, narrative, tables
 from poolbench.report.build import figures_of, findings_of, report_files
+from poolbench.report.cells import to_csv
 from poolbench.report.leaderboard import leaderboard_files, read_leaderboard
 from poolbench.report.published import published_tables
 from poolbench.runs.explanations import (
@@ -158,7 +159,7 @@ def report(folder: Path) -> None:
     findings = findings_of(folder)
     narrative.answers(findings), narrative.missing(findings), narrative.caveats(findings)
     narrative.run_facts(findings), tables.runs_table(findings).markdown
-    tables.to_csv(tables.comparison_frame(findings))
+    to_csv(tables.comparison_frame(findings))
     for table, _ in published_tables(findings):
         assert table.markdown
     for task in findings.tasks:
@@ -172,7 +173,7 @@ def report(folder: Path) -> None:
 def leaderboard(folder: Path) -> None:
     board = read_leaderboard(folder)
     assert board.summary
-    assert board.table().markdown
+    assert board.overview().markdown
     for row in board.rows:
         assert row.state
         assert row.origin

@@ -121,7 +121,7 @@ def calibration(task: Task, drawn: Looks) -> Figure | None:
     """How often predictions are right by their probability, and the expected error."""
     points: list[Point] = []
     errors = {}
-    for s in (s for s in task.drawn if len(s.right)):
+    for s in _with_logits(task):
         found = [reliability(record.predictions) for record in s.finished]
         errors[s.pooler] = 100 * float(np.mean([e for _, e in found]))
         total = np.sum([bins for bins, _ in found], axis=0)  # (BINS, 3)
@@ -153,7 +153,7 @@ def reliability(of: Predictions) -> tuple[NDArray[Any], float]:
 def roc(task: Task, drawn: Looks) -> Figure | None:
     """True against false positives of two classes, and the area under the curve."""
     grid, points, areas = np.linspace(0, 1, 101), [], {}
-    for s in (s for s in task.drawn if len(s.right)):
+    for s in _with_logits(task):
         curves = [c for r in s.finished if (c := roc_curve(r.predictions)) is not None]
         if curves:
             mean = 100 * np.mean([np.interp(grid, *curve) for curve in curves], axis=0)
@@ -181,6 +181,14 @@ def roc_curve(of: Predictions) -> tuple[NDArray[Any], NDArray[Any]] | None:
     ends = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)  # equal scores together
     shares = [np.cumsum(part[order])[ends] / part.sum() for part in (~positive, positive)]
     return np.append(0, shares[0]), np.append(0, shares[1])
+
+
+def _with_logits(task: Task) -> list[Standing]:
+    return [
+        s
+        for s in task.drawn
+        if len(s.right) and all(np.isfinite(r.predictions.logits).all() for r in s.finished)
+    ]
 
 
 def _listed(values: Mapping[str, float], style: str) -> str:

@@ -62,7 +62,7 @@ def verdict_table(task: Task, findings: Findings) -> Table:
     unmeasured = [c for c in ("pooler ms", "throughput") if frame[c].isna().all()]
     styles = {"difference": "+.1f", "examples": ",d", "parameters": ",d", metric: ".1f"}
     styles |= {"throughput": ".2f", "pooler ms": ".3g"}
-    return Table("Verdicts", frame.drop(columns=unmeasured), styles)
+    return Table(f"Verdicts on {task.name}", frame.drop(columns=unmeasured), styles)
 
 
 def pairs_table(task: Task) -> Table:
@@ -78,7 +78,11 @@ def pairs_table(task: Task) -> Table:
 
     columns = ["row minus column", *map(marked, names)]
     rows = [[marked(a), *(cell(a, b) for b in names)] for a in names]
-    return Table("All pairs", pd.DataFrame(rows, columns=columns, dtype=object), kind="matrix")
+    return Table(
+        f"All pairs on {task.name}",
+        pd.DataFrame(rows, columns=columns, dtype=object),
+        kind="matrix",
+    )
 
 
 def across_table(across: list[Across]) -> Table:
@@ -105,7 +109,7 @@ def contract_table(task: Task) -> Table:
         | {name: _contract(name, s.certificate.get(name)) for name in task.promises}
         for s in task.standings
     )
-    return Table("Padding certificate", frame)
+    return Table(f"Padding certificate on {task.name}", frame)
 
 
 def comparison_frame(findings: Findings) -> pd.DataFrame:

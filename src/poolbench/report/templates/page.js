@@ -3,11 +3,11 @@
 
 const plots = [];
 
-// Figures in closed parts have no size: they are drawn when their part is opened.
+// Figures in closed parts are drawn when their part is opened.
 function draw() {
   for (const source of document.querySelectorAll("script[type='application/json']")) {
     const place = document.getElementById(source.dataset.for);
-    if (plots.includes(place) || !place.clientWidth) continue;
+    if (plots.includes(place) || !place.checkVisibility()) continue;
     plots.push(place);
     const { data, layout } = JSON.parse(source.textContent);
     Object.assign(layout, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)" });

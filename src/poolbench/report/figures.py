@@ -174,7 +174,7 @@ def _rows_figure(
         frame = pd.DataFrame(seeds, columns=["pooler", "line", title, "seed"])
         how["hover_data"] = {"seed": True, "line": False}
         plot.add_traces(draw(px.scatter, frame, drawn, **how).data)
-    plot.update_layout(showlegend=False, margin_t=12)
+    plot.update_layout(showlegend=False, margin_t=12).update_xaxes(tickangle=0, nticks=5)
     return Figure(name, caption, on_lines(plot, [row[1] for row in rows], margin))
 
 

@@ -62,8 +62,8 @@ for (const field of document.querySelectorAll(".filter")) {
 
 let closed = [];
 addEventListener("beforeprint", () => {
-  // Of several tasks only those that are open are printed.
-  closed = [...document.querySelectorAll("details:not([open], .task, .task *)")];
+  // Of long parts only those that are open are printed.
+  closed = [...document.querySelectorAll("details:not([open], .long, .long *)")];
   for (const part of closed) part.open = true;
   draw();
   for (const place of plots) Plotly.relayout(place, { width: 660, autosize: false });

@@ -5,6 +5,7 @@
     python scripts/report.py outputs/tuned --select optimizer.lr
     python scripts/report.py outputs/demo --figures
     python scripts/report.py outputs/demo --wandb
+    python scripts/report.py outputs/demo --serve
 
 Takes seconds, needs neither torch nor a GPU, and works on an unfinished study.
 """
@@ -18,6 +19,7 @@ from typing import Any, get_args
 from poolbench.core.errors import command
 from poolbench.report.build import figures_of, findings_of, write_figures, write_report
 from poolbench.report.narrative import answers
+from poolbench.report.serve import PORT, LiveReport
 from poolbench.report.summary import Findings
 from poolbench.report.tables import comparison_frame
 from poolbench.runs.protocol import Metric
@@ -38,9 +40,16 @@ def main(arguments: list[str]) -> int:
     images = "also write each figure as PNG and SVG; needs poolbench[figures] and Chrome"
     parser.add_argument("--figures", action="store_true", help=images)
     parser.add_argument("--wandb", action="store_true", help="also log the findings to W&B")
+    served = "show the report in a browser and follow the study while it runs"
+    parser.add_argument("--serve", nargs="?", type=int, const=PORT, metavar="PORT", help=served)
     options = vars(parser.parse_args(arguments))
-    study, keys = options.pop("study"), options.pop("select")
-    images, wandb = options.pop("figures"), options.pop("wandb")
+    study, keys, images, wandb, port = (
+        options.pop(name) for name in ("study", "select", "figures", "wandb", "serve")
+    )
+    if port is not None:
+        build = lambda: write_report(findings_of(study, keys, **options))[0]  # noqa: E731
+        LiveReport(study, build, port).run()
+        return 0
     findings = findings_of(study, keys, **options)
     written = [str(path) for path in write_report(findings)]
     written += [f"{len(write_figures(findings))} images in {study / 'figures'}"] if images else []

@@ -1,4 +1,4 @@
-"""Lightning callbacks: throughput, early stopping and checkpoints."""
+"""Lightning callbacks: throughput, progress, early stopping and checkpoints."""
 
 import contextlib
 import logging
@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytorch_lightning as pl
 import torch
@@ -17,9 +17,12 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.strategies import Strategy
 
 from poolbench.data.collate import Batch
+from poolbench.runs.identity import RunSpec
+from poolbench.runs.progress import PROGRESS, RunProgress, write_progress
 
 log = logging.getLogger(__name__)
 WARM_UP_STEPS = 5
+PROGRESS_SECONDS = 2.0
 
 
 class TrainingSpeed(pl.Callback):
@@ -83,6 +86,47 @@ class TrainingSpeed(pl.Callback):
             "perf/padding_ratio": positions / tokens,
             "perf/host_wait_share": waited / seconds,
         }
+
+
+class ProgressFile(pl.Callback):
+    """Keeps ``progress.json`` in the folder of a run up to date, and removes it at the end.
+
+    It is written every few seconds at most, and not at all by a shorter run.
+    """
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.spec, self.written = spec, time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            (self.spec.folder / PROGRESS).unlink(missing_ok=True)
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        # A resumed run starts in the middle.
+        self.started, self.first = time.monotonic(), trainer.current_epoch
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Batch, index: int
+    ) -> None:
+        now = time.monotonic()
+        if now - self.written < PROGRESS_SECONDS or not trainer.is_global_zero:
+            return
+        epoch, epochs = trainer.current_epoch, trainer.max_epochs or 1
+        done = epoch - self.first + (index + 1) / trainer.num_training_batches
+        left = (now - self.started) * (epochs - self.first - done) / done
+        progress = RunProgress(
+            label=self.spec.label,
+            epoch=epoch + 1,
+            epochs=epochs,
+            seconds_left=left,
+            history=module.history,
+        )
+        with contextlib.suppress(OSError):  # a full disk must not end a training
+            write_progress(self.spec.folder, progress)
+        self.written = now
 
 
 class ResumableEarlyStopping(EarlyStopping):

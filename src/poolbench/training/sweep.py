@@ -23,6 +23,7 @@ from poolbench.runs.record import (
 )
 from poolbench.runs.schema import RecordError
 from poolbench.runs.study import declare
+from poolbench.training.callbacks import ProgressFile
 from poolbench.training.config import Config, RunRequest, check_components
 from poolbench.training.console import Progress
 from poolbench.training.dry_run import check_step
@@ -116,7 +117,8 @@ def run_one(
         if record and not _rerun(record, spec.config["rerun"]):
             return record
         try:
-            return train_run(spec, session, *watching)
+            with ProgressFile(spec) as progress:
+                return train_run(spec, session, progress, *watching)
         except Interrupted:
             raise
         except (Exception, SystemExit) as error:

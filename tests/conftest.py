@@ -1,8 +1,9 @@
 """Fixtures that several tests share: small, but with real text and real weights."""
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ from poolbench.core.errors import UserError
 from poolbench.encoders.toy import ScratchEncoder
 from poolbench.runs.identity import RunSpec
 from poolbench.runs.record import RunRecord, read_record
-from poolbench.training import console, sweep
-from poolbench.training.launch import compose_runs
-from poolbench.training.run import train_run
-from poolbench.training.session import Session
+
+if TYPE_CHECKING:
+    from poolbench.training.session import Session
 
 ROOT = Path(__file__).parents[1]
+# A machine with a GPU may lack them: the tests that need it run without.
+LACKING = [p for p in ("hydra", "datasets", "wandb") if importlib.util.find_spec(p) is None]
 
 # The suite runs in two processes: more threads would only wait for each other.
 torch.set_num_threads(1)
@@ -32,6 +34,13 @@ SMALL = [
     "trainer.enable_progress_bar=false",
 ]
 TINY = ["encoder=scratch", "encoder.layers=1", "encoder.max_length=32"]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With ``-m gpu`` and without all packages, only files with such tests are imported."""
+    if LACKING and config.option.markexpr == "gpu" and collection_path.suffix == ".py":
+        return "mark.gpu" not in collection_path.read_text() or None
+    return None
 
 
 @pytest.fixture
@@ -57,8 +66,10 @@ def make_scratch(**changed: Any) -> ScratchEncoder:
 
 
 @pytest.fixture(scope="session")
-def session() -> Session:
+def session() -> "Session":
     """One session for all tests: data and encoders are loaded once."""
+    from poolbench.training.session import Session
+
     return Session()
 
 
@@ -69,8 +80,9 @@ def shared_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(session: Session, shared_output: Path) -> Callable[..., RunRecord]:
+def run(session: "Session", shared_output: Path) -> Callable[..., RunRecord]:
     """Train one small run on real text and return its record; errors are raised as they are."""
+    from poolbench.training.run import train_run
 
     def run(*overrides: str) -> RunRecord:
         (spec,) = plan(shared_output, *overrides, session=session)
@@ -80,14 +92,21 @@ def run(session: Session, shared_output: Path) -> Callable[..., RunRecord]:
     return run
 
 
-def plan(output: Path, *overrides: str, session: Session | None = None) -> list[RunSpec]:
+def plan(output: Path, *overrides: str, session: "Session | None" = None) -> list[RunSpec]:
     """The specs of a small command, checked and planned as ``train.py`` does it."""
+    from poolbench.training import sweep
+    from poolbench.training.launch import compose_runs
+    from poolbench.training.session import Session
+
     requests = compose_runs(*SMALL, f"output_dir={output}", *overrides)
     return sweep.plan(requests, session or Session())
 
 
-def train(specs: list[RunSpec], session: Session | None = None) -> bool:
+def train(specs: list[RunSpec], session: "Session | None" = None) -> bool:
     """Declare and train runs as ``train.py`` does it; whether every run has a result."""
+    from poolbench.training import console, sweep
+    from poolbench.training.session import Session
+
     sweep.declare_runs(specs)
     sweep.run_all(specs, session or Session())
     return console.print_summary([(spec, sweep.existing_record(spec)) for spec in specs])

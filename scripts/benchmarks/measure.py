@@ -16,7 +16,6 @@ from torch import nn
 from poolbench.core.environment import hardware
 from poolbench.core.errors import UserError
 from poolbench.training.config import Config
-from poolbench.training.launch import compose_runs
 
 QUIET = ("logger=none", "certify=false", "measure=false", "trainer.enable_progress_bar=false")
 Variant = Callable[[], float]
@@ -24,14 +23,22 @@ Variant = Callable[[], float]
 
 
 def timed(work: Callable[[], object]) -> Variant:
-    """A variant of which everything counts."""
+    """A variant of which everything counts, on a GPU until it is done."""
 
     def variant() -> float:
+        synchronize()
         started = time.perf_counter()
         work()
+        synchronize()
         return time.perf_counter() - started
 
     return variant
+
+
+def synchronize() -> None:
+    """Wait for the GPU, if one is in use."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def interleave(variants: Mapping[str, Variant], rounds: int) -> dict[str, list[float]]:
@@ -85,9 +92,13 @@ class Rates:
     bytes: float
 
     @classmethod
-    def measure(cls, dtype: torch.dtype = torch.float32, side: int = 2048) -> "Rates":
-        left, right, out = (torch.randn(side, side).to(dtype) for _ in range(3))
-        source, target = (torch.zeros(64 * side * side, dtype=torch.uint8) for _ in range(2))
+    def measure(
+        cls, dtype: torch.dtype = torch.float32, side: int = 2048, device: str = "cpu"
+    ) -> "Rates":
+        left, right, out = (torch.randn(side, side, device=device).to(dtype) for _ in range(3))
+        source, target = (
+            torch.zeros(64 * side * side, dtype=torch.uint8, device=device) for _ in range(2)
+        )
         product = timed(lambda: torch.mm(left, right, out=out))
         copy = timed(lambda: target.copy_(source))
         best = [min([work() for _ in range(6)][1:]) for work in (product, copy)]
@@ -135,6 +146,8 @@ def parse(
 
 def compose(*overrides: str) -> Config:
     """The configuration of one run, without logger, progress bar and certificate."""
+    from poolbench.training.launch import compose_runs  # needs hydra, which a GPU machine may lack
+
     requests = compose_runs(*QUIET, *overrides)
     if len(requests) > 1:
         raise UserError("the benchmark needs a single run: give one value per key")

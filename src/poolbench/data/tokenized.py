@@ -4,16 +4,16 @@ import hashlib
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import datasets
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from poolbench.core.shape_checks import check_labels
-from poolbench.data.loaders import SPLITS, digest
-from poolbench.data.splits import numbered
+
+if TYPE_CHECKING:  # token ids can be used without these packages
+    import datasets
 
 # Texts -> (token ids of each text, number of truncated texts).
 Tokenize = Callable[[list[str]], tuple[list[list[int]], int]]
@@ -69,8 +69,11 @@ class TokenizedDataset:
         return _sha256(self.tokens_of(split), self.labels[self.splits[split]])
 
 
-def tokenize_splits(splits: datasets.DatasetDict, tokenize: Tokenize) -> TokenizedDataset:
+def tokenize_splits(splits: "datasets.DatasetDict", tokenize: Tokenize) -> TokenizedDataset:
     """Tokenize the train, validation and test splits; labels must be 0 to C-1."""
+    from poolbench.data.loaders import SPLITS, digest
+    from poolbench.data.splits import numbered
+
     tables = [splits[name] for name in SPLITS]
     labels = torch.tensor([label for table in tables for label in table["label"][:]])
     class_names = tuple(splits["train"].features["label"].names)

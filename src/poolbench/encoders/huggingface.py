@@ -13,7 +13,6 @@ from transformers import PreTrainedModel
 
 from poolbench.core.errors import UserError
 from poolbench.data.collate import Batch, PaddingSide
-from poolbench.data.loaders import wheel_file
 from poolbench.encoders.base import Encoder, Tuning
 from poolbench.encoders.checkpoints import content_digest, load_checkpoint
 from poolbench.encoders.classification_heads import native_head
@@ -194,6 +193,8 @@ def from_wheel(
     caveat: str | None = None,
 ) -> PretrainedEncoder:
     """The encoder in a folder of an installed package; ``sha256`` is that of its weights."""
+    from poolbench.data.loaders import wheel_file  # needs the package datasets
+
     weights = wheel_file(package, f"{folder}/model.safetensors", sha256)
     knobs = {"max_length": max_length, "padding_side": padding_side, "caveat": caveat}
     return _load(str(weights.parent), None, tuning=tuning, **knobs)

@@ -3,6 +3,7 @@
 The first value that is missing, unknown, of a wrong type or out of range raises a UserError.
 """
 
+import copy
 import difflib
 import importlib
 import inspect
@@ -11,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
 
-from hydra.utils import instantiate
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -233,12 +233,11 @@ def check_arguments(target: Any, given: Mapping[str, Any], group: str) -> None:
 
 
 def build(component: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-    """``hydra.utils.instantiate`` for a checked component; ``alias`` is for display only."""
-    described = {"_target_": component["_target_"], **_knobs(component)}
-    # In two steps, since Hydra would take dataclasses among the arguments for configurations.
-    make = instantiate(described, _recursive_=False, _partial_=True, _convert_="all")
+    """Call what a checked component names with its knobs; ``alias`` is for display only."""
+    module, _, attribute = str(component["_target_"]).rpartition(".")
+    make = getattr(importlib.import_module(module), attribute)
     try:
-        return make(*args, **kwargs)
+        return make(*args, **copy.deepcopy(_knobs(component)) | kwargs)
     except UserError:
         raise
     except ValueError as error:

@@ -11,12 +11,10 @@ import argparse
 import copy
 import logging
 import os
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -29,40 +27,23 @@ import pytorch_lightning as pl
 import torch
 import transformers
 import yaml
+from gpu_training import BATCH, CLASSES, Size, encoder_of, hf_training, our_training, token_ids
 from pytorch_lightning.utilities import disable_possible_user_warnings
 from torch import Tensor, nn
 
 from poolbench.core.environment import hardware
 from poolbench.core.errors import one_line
 from poolbench.data.collate import Batch
-from poolbench.data.datamodule import TokenizedDataModule
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.encoders.layer_mix import SingleLayer
-from poolbench.encoders.toy import FIRST_WORD, START, ScratchEncoder
-from poolbench.poolers.mean import MeanPooler
-from poolbench.tasks.classification import Classification
-from poolbench.training.config import OptimizerConfig, build, target_of
-from poolbench.training.lit_module import LitPooledModel
+from poolbench.encoders.toy import ScratchEncoder
+from poolbench.training.config import build, target_of
 from poolbench.training.model import LinearHead, PooledClassifier
 
 POOLERS = Path(__file__).parents[2] / "conf/pooler"
-OURS, CLASSES, BATCH = "poolbench", 2, 32
+OURS = "poolbench"
 # Greatest |found - expected| / |expected| over all pooled vectors of a pooler.
 EXACT, HALF = 1e-4, 3e-2
-OPTIMIZER = {"lr": 2e-4, "encoder_lr": 2e-5, "weight_decay": 0.01, "warmup": 0.0}
-RECIPE = {"_target_": "torch.optim.AdamW", "schedule": "linear", **OPTIMIZER}
-
-
-@dataclass(frozen=True)
-class Size:
-    """An encoder, and how much is measured with it."""
-
-    name: str
-    layers: int
-    width: int
-    heads: int
-    vocabulary: int
-    texts: int
 
 
 FULL = (Size("BERT-base", 12, 768, 12, 30_522, 2048), Size("MiniLM", 6, 384, 12, 30_522, 2048))
@@ -121,8 +102,8 @@ def check(size: Size, device: torch.device, checks: Checks) -> None:
     """Pooled vectors of every pooler on the device against those in float32 on the CPU."""
     data = token_ids(size)
     layers = tuple(range(size.layers + 1))
-    padded = _encoder(size).with_layers(layers)
-    packed = _encoder(size).with_layers(layers)
+    padded = encoder_of(size).with_layers(layers)
+    packed = encoder_of(size).with_layers(layers)
     packed.pack()
     batch = padded.collate(data, torch.arange(16))
     expected = dict(_pooled(padded, size, data, batch, torch.device("cpu"), None))
@@ -160,22 +141,22 @@ def check(size: Size, device: torch.device, checks: Checks) -> None:
 def time_training(size: Size, device: torch.device, rounds: int, checks: Checks) -> None:
     """One epoch of fine-tuning in bf16 against the ``Trainer`` of Hugging Face."""
     data = token_ids(size)
-    no_dropout = _encoder(size)
+    no_dropout = encoder_of(size)
     for name, module in no_dropout.named_modules():
         if isinstance(module, nn.Dropout) and "attention.self" in name:
             module.p = 0.0
     prepared: dict[str, Callable[[], Callable[[], object]]] = {
-        OURS: partial(_our_training, _encoder(size), data, device),
-        f"{OURS}, padded": partial(_our_training, _encoder(size), data, device, pack=False),
-        f"{OURS}, no attention dropout": partial(_our_training, no_dropout, data, device),
-        "HF Trainer, dynamic padding": partial(_hf_training, size, data, device),
+        OURS: partial(our_training, encoder_of(size), data, device),
+        f"{OURS}, padded": partial(our_training, encoder_of(size), data, device, pack=False),
+        f"{OURS}, no attention dropout": partial(our_training, no_dropout, data, device),
+        "HF Trainer, dynamic padding": partial(hf_training, size, data, device),
         "HF Trainer, grouped by length": partial(
-            _hf_training, size, data, device, train_sampling_strategy="group_by_length"
+            hf_training, size, data, device, train_sampling_strategy="group_by_length"
         ),
     }
     if device.type == "cuda":
         prepared[f"{OURS}, padded, compiled"] = partial(
-            _our_training, _encoder(size), data, device, pack=False, compiled=True
+            our_training, encoder_of(size), data, device, pack=False, compiled=True
         )
 
     def epoch(name: str) -> float:
@@ -186,24 +167,25 @@ def time_training(size: Size, device: torch.device, rounds: int, checks: Checks)
     seconds = measure.interleave(works, rounds)
     rows = data.splits["train"]
     print(f"\n  one epoch of {len(rows)} texts in bf16, batches of {BATCH}")
-    print(_indented(measure.table(seconds, OURS)))
     side = 8192 if device.type == "cuda" else 512
     rates = measure.Rates.measure(torch.bfloat16, side, device.type)
-    encoder = _encoder(size)
+    encoder = encoder_of(size)
     lengths = data.lengths[rows.start : rows.stop].tolist()
     forward = measure.forward_operations(encoder, size.layers, size.width, lengths)
     parameters = sum(p.numel() for p in encoder.parameters())
     limit = measure.training_limit(forward, parameters, -(-len(rows) // BATCH), rates)
     print(f"  this device: {rates.flops / 1e12:.2f} TFLOP/s in bf16, {rates.bytes / 1e9:.0f} GB/s")
+    print(f"  {'':32} {'ms':>10} {'ratio':>7} {'texts/s':>10} {'fraction of limit':>17}")
     for name, found in seconds.items():
-        speed = len(rows) / median(found)
-        print(f"  {name:<34} {speed:9,.0f} texts/s, fraction of limit {limit / median(found):.3f}")
+        ratio = median([a / b for a, b in zip(found, seconds[OURS], strict=True)])
+        ms, speed, share = 1e3 * median(found), len(rows) / median(found), limit / median(found)
+        print(f"  {name:<32} {ms:10,.1f} {ratio:7.2f} {speed:10,.0f} {share:17.3f}")
 
 
 def time_poolers(size: Size, device: torch.device, rounds: int) -> None:
     """Milliseconds of each pooler alone on one batch: forward, and forward with backward."""
     data = token_ids(size)
-    encoder = _encoder(size).with_layers(tuple(range(size.layers + 1))).to(device)
+    encoder = encoder_of(size).with_layers(tuple(range(size.layers + 1))).to(device)
     batch = encoder.collate(data, torch.arange(BATCH)).to(device)
     with torch.no_grad(), _autocast(device, torch.bfloat16):
         states = encoder(batch).detach()
@@ -217,29 +199,6 @@ def time_poolers(size: Size, device: torch.device, rounds: int) -> None:
     for name in (key.removesuffix(" train") for key in works if key.endswith(" train")):
         forward, train = (1e3 * min(seconds[f"{name} {k}"]) / 10 for k in ("forward", "train"))
         print(f"  {name:<34} {forward:9.3f} {train:9.3f}")
-
-
-def token_ids(size: Size) -> TokenizedDataset:
-    """Random token ids in texts of 5 to 128 tokens, as long as film reviews: 27 on average."""
-    draw = torch.Generator().manual_seed(0)
-    lengths = torch.empty(size.texts).log_normal_(3.15, 0.55, generator=draw).long().clamp(5, 128)
-    starts = torch.cat((torch.zeros(1, dtype=torch.long), lengths.cumsum(0)))
-    total = int(starts[-1])
-    ids = torch.randint(FIRST_WORD, size.vocabulary, (total,), generator=draw, dtype=torch.int32)
-    ids[starts[:-1]] = START
-    labels = torch.randint(CLASSES, (size.texts,), generator=draw)
-    splits = {"train": range(size.texts), "validation": range(0), "test": range(0)}
-    return TokenizedDataset(ids, starts, labels, splits, ("0", "1"))
-
-
-def _encoder(size: Size, tuning: Any = "full") -> ScratchEncoder:
-    return ScratchEncoder(
-        layers=size.layers,
-        hidden_dim=size.width,
-        heads=size.heads,
-        vocab_size=size.vocabulary,
-        tuning=tuning,
-    )
 
 
 def _models(
@@ -292,90 +251,12 @@ def _pool_often(model: PooledClassifier, states: Tensor, batch: Batch, train: bo
             leaf.grad = None
 
 
-def _our_training(
-    encoder: ScratchEncoder,
-    data: TokenizedDataset,
-    device: torch.device,
-    pack: bool = True,
-    compiled: bool = False,
-) -> Callable[[], object]:
-    encoder = encoder.with_layers((encoder.depth,))
-    if pack:
-        encoder.pack()
-    if compiled:
-        encoder.compile(dynamic=True)
-    width = encoder.hidden_dim
-    layers, pooler = SingleLayer(width, encoder.depth, -1), MeanPooler(width)
-    model = PooledClassifier(encoder, layers, pooler, LinearHead(width, CLASSES))
-    optimizer = OptimizerConfig.model_validate(RECIPE)
-    module = LitPooledModel(model, Classification(CLASSES), optimizer, seed=0)
-    trainer = pl.Trainer(
-        accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=1,
-        precision="bf16-mixed",
-        max_epochs=1,
-        limit_val_batches=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
-    batches = TokenizedDataModule(data, partial(encoder.collate, data), BATCH, seed=0)
-    return partial(trainer.fit, module, batches)
-
-
-def _hf_training(
-    size: Size, data: TokenizedDataset, device: torch.device, **arguments: Any
-) -> Callable[[], object]:
-    settings = copy.deepcopy(_encoder(size).model.config)
-    settings.num_labels = CLASSES
-    model = transformers.AutoModelForSequenceClassification.from_config(
-        settings, attn_implementation="sdpa"
-    )
-    texts = data.ids.long().split(data.lengths.tolist())
-    rows = [{"input_ids": x, "labels": int(y)} for x, y in zip(texts, data.labels, strict=True)]
-    trainer = transformers.Trainer(
-        model.train(),
-        transformers.TrainingArguments(
-            output_dir=tempfile.gettempdir(),
-            num_train_epochs=1,
-            per_device_train_batch_size=BATCH,
-            learning_rate=2e-5,
-            weight_decay=0.01,
-            max_grad_norm=0.0,
-            bf16=True,
-            use_cpu=device.type == "cpu",
-            save_strategy="no",
-            logging_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            dataloader_pin_memory=device.type == "cuda",
-            **arguments,
-        ),
-        train_dataset=rows,
-        data_collator=_padded,
-    )
-    trainer.remove_callback(transformers.PrinterCallback)
-    return trainer.train
-
-
-def _padded(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
-    ids = nn.utils.rnn.pad_sequence([row["input_ids"] for row in rows], batch_first=True)
-    labels = torch.tensor([row["labels"] for row in rows])
-    return {"input_ids": ids, "attention_mask": (ids != 0).long(), "labels": labels}
-
-
 def _autocast(device: torch.device, dtype: torch.dtype | None) -> Any:
     return torch.autocast(device.type, dtype) if dtype else nullcontext()
 
 
 def _difference(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).norm() / expected.norm())
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())
 
 
 def _silence() -> None:

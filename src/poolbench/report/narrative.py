@@ -66,7 +66,7 @@ def answer(task: Task, metric: str) -> Answer:
         return Answer(f"{opening}{shown}.", f"{_highest(task, metric)} {_caveat(task)}".strip())
     bound = ceil(round(10 * best.loss[chosen.pooler], 6)) / 10
     loss = f"{abs(bound):.1f} points of {METRIC_NAMES[metric]}"
-    size = f"{plural(len(c.seeds), 'paired seed')}, {plural(c.examples, 'example')}"
+    size = c.size
     family = plural(best.family, "comparison")
     evidence = f"({format_percent(1 - best.level)} confidence over {family}; {size})"
     if best.decided:
@@ -239,7 +239,7 @@ def _advice(best: Best, c: Comparison) -> str:
         return finds
     # A bound below the margin needs the power of a one-sided test against the margin.
     needs = needed(c.estimate, best.margin / 100, 2 * level, c.power)
-    wanted = format_needs(needs, len(c.seeds), c.examples)
+    wanted = format_needs(needs, len(c.seeds), c.examples, c.unit)
     return f"{finds} If {c.second} and {c.first} are equal, {wanted} would decide, {power}."
 
 

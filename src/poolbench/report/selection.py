@@ -69,10 +69,11 @@ def select(study: Study, keys: Sequence[str]) -> Selection:
     if len(expected) < len(grid) * len({seed for _, seed in expected}):
         raise UserError(f"{prefix}: its values were not tried with the same seeds")
     score = f"best/val_{study.protocol.metric}"
+    lacking = [r.run.label for r in study.finished if score not in r.metrics]
+    if lacking:
+        raise UserError(f"{prefix}: {lacking[0]} has no {score}: add rerun=stale to its command")
     scores = {
-        group: {
-            v: [r.metrics[score] for r in variants[v] if r.ok and score in r.metrics] for v in grid
-        }
+        group: {v: [r.metrics[score] for r in variants[v] if r.ok] for v in grid}
         for group, variants in groups.items()
     }
     selected = {}

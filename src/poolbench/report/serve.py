@@ -72,7 +72,7 @@ class LiveReport(ThreadingHTTPServer):
             if version != self.built:
                 try:
                     self.page = self.build().read_bytes()
-                except UserError as error:  # no record yet, or not the chosen reference
+                except Exception as error:  # no record yet, say; the next one builds it again
                     self.page = render("waiting.html", error=one_line(error)).encode()
                 self.built = version
             return self.page
@@ -125,7 +125,7 @@ def _states(paths: list[Path]) -> Iterator[tuple[str, int]]:
 def _curves(history: list[dict[str, float]]) -> dict[str, tuple[str, float]]:
     """By metric: points of its curve over the epochs, and the last value."""
     curves: dict[str, tuple[str, float]] = {}
-    for name in sorted({key for epoch in history for key in epoch} - {"epoch"}, reverse=True):
+    for name in sorted({key for epoch in history for key in epoch} - {"epoch"}):
         values = [epoch[name] for epoch in history if name in epoch]
         low, span = min(values), max(values) - min(values) or 1.0
         right, down = CURVE[0] / max(1, len(values) - 1), CURVE[1] - 4

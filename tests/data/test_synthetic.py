@@ -43,7 +43,7 @@ def encoder() -> EmbeddingEncoder:
 def states(encoder: EmbeddingEncoder, name: str) -> tuple[Tensor, Tensor]:
     """The test split as one batch: hidden (B, T, D) and mask (B, T)."""
     dataset = tokenize_splits(generate(name), encoder.tokenize)
-    batch = encoder.collate(dataset, torch.tensor(dataset.splits["test"]))
+    batch = encoder.collate(dataset, dataset.splits["test"])
     return encoder(batch)[:, :, 0], batch.pooling_mask
 
 

@@ -164,9 +164,19 @@ def finish(process: "subprocess.Popen[str]", code: int = 0) -> str:
         (["pooler=cls,mean"], 2, "add -m"),
         (["seed=x"], 2, "valid integer"),
         (["-m", "seed=0,x"], 2, "valid integer"),
-        (["pooler._target_=os.system"], 2, "not allowed"),
-        (["-m", "pooler.channels=0,1", "pooler=conv"], 2, "greater than 0"),
-        (["pooler=conv", "+pooler.chanels=3"], 2, "did you mean channels?"),
+        pytest.param(["pooler._target_=os.system"], 2, "not allowed", marks=pytest.mark.slow),
+        pytest.param(
+            ["-m", "pooler.channels=0,1", "pooler=conv"],
+            2,
+            "greater than 0",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["pooler=conv", "+pooler.chanels=3"],
+            2,
+            "did you mean channels?",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_answers_without_training_write_nothing(

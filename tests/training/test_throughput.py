@@ -28,6 +28,7 @@ def test_mean_is_as_fast_as_mean(session: Session) -> None:
     assert all(value > 0 for value in found.values())
 
 
+@pytest.mark.slow
 def test_a_delay_in_the_pooler_shows_in_every_figure(session: Session) -> None:
     plain, slow = measured(session, "mean"), measured(session, "mean", delay=0.1)
     assert slow["perf/relative_throughput"] < 0.7 * plain["perf/relative_throughput"]

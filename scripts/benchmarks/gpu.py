@@ -170,7 +170,7 @@ def time_training(size: Size, device: torch.device, rounds: int, checks: Checks)
     side = 8192 if device.type == "cuda" else 512
     rates = measure.Rates.measure(torch.bfloat16, side, device.type)
     encoder = encoder_of(size)
-    lengths = data.lengths[rows.start : rows.stop].tolist()
+    lengths = data.lengths[rows].tolist()
     forward = measure.forward_operations(encoder, size.layers, size.width, lengths)
     parameters = sum(p.numel() for p in encoder.parameters())
     limit = measure.training_limit(forward, parameters, -(-len(rows) // BATCH), rates)

@@ -48,7 +48,8 @@ def token_ids(size: Size) -> TokenizedDataset:
     ids = torch.randint(FIRST_WORD, size.vocabulary, (total,), generator=draw, dtype=torch.int32)
     ids[starts[:-1]] = START
     labels = torch.randint(CLASSES, (size.texts,), generator=draw)
-    splits = {"train": range(size.texts), "validation": range(0), "test": range(0)}
+    none = torch.arange(0)
+    splits = {"train": torch.arange(size.texts), "validation": none, "test": none}
     return TokenizedDataset(ids, starts, labels, splits, ("0", "1"))
 
 

@@ -118,7 +118,9 @@ class Bench:
                 metrics = {k: v for k, v in record.metrics.items() if not k.startswith("perf/")}
                 kept = [metrics, record.history, record.digests.model_dump(), record.test_details]
                 logits = record.predictions.logits.tobytes().hex()
-                results[str(path.parent.relative_to(self.root / what))] = json.dumps(kept) + logits
+                results[str(record.folder.relative_to(self.root / what))] = (
+                    json.dumps(kept) + logits
+                )
         return results
 
     def damage(self, what: str, pattern: str, how: str, draw: random.Random) -> None:

@@ -346,7 +346,7 @@ def test_no_network_behind_a_key_means_offline_not_a_crash(run, monkeypatch, cap
     record = run(*TINY, "logger=wandb", "study=unreachable")
     assert "offline" in record.logger[1]
     output = capsys.readouterr().err
-    assert "W&B: no network; runs are kept offline" in output
+    assert "W&B: no network and a second line; runs are kept offline" in output
     assert output.count("\n") == 1
     wandb_logger._online.cache_clear()
 

@@ -145,7 +145,10 @@ def test_ctrl_c_ends_the_server_without_a_traceback(study: Path) -> None:
     with subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True) as process:
         assert "http://127.0.0.1:" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        try:
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
         assert process.stderr.read() == ""
 
 

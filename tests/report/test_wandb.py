@@ -29,7 +29,7 @@ def test_verdicts_and_figures_are_logged_to_one_run_of_the_group(
     words = {row[verdicts["columns"].index("word")] for row in verdicts["data"]}
     assert "better" in words
     assert len(list(folder.rglob("*.plotly.json"))) == 10
-    assert "Use attention" in lines
+    assert "conv may cost up to" in lines
 
 
 @pytest.mark.slow

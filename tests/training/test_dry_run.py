@@ -16,7 +16,7 @@ from tests.conftest import TINY, plan, rejection
         ("trainer.accelerator=abacus", "invalid accelerator name"),
         ("trainer.strategy=magic", "invalid strategy name"),
         ("trainer.num_nodes=2", "torchrun"),
-        ("trainer.devices=99999", "CPU cores"),
+        ("trainer.devices=1000", "CPU cores"),
         ("optimizer._target_=torch.optim.SparseAdam", "SparseAdam"),
     ],
 )

@@ -1,5 +1,6 @@
 """Serve the report of a study on this machine and rebuild it whenever a record appears."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -79,6 +80,8 @@ class LiveReport(ThreadingHTTPServer):
 
     def run(self) -> None:
         """Serve until Ctrl-C."""
+        # A shell starts background jobs with this signal ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         print(f"{self.address} shows the study and follows it; Ctrl-C ends", flush=True)
         with self:
             try:

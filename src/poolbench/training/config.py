@@ -76,8 +76,8 @@ class TrainerConfig(_Group):
     """Arguments of ``pytorch_lightning.Trainer``; ``compile`` is a mode of ``torch.compile``."""
 
     accelerator: str
-    devices: PositiveInt
-    num_nodes: PositiveInt
+    devices: Annotated[int, Field(gt=0, le=1024)]
+    num_nodes: Annotated[int, Field(gt=0, le=1024)]
     strategy: str
     precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed"]
     compile: (

@@ -82,12 +82,12 @@ class LiveReport(ThreadingHTTPServer):
         """Serve until Ctrl-C."""
         # A shell starts background jobs with this signal ignored.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        print(f"{self.address} shows the study and follows it; Ctrl-C ends", flush=True)
-        with self:
-            try:
+        try:
+            with self:
+                print(f"{self.address} shows the study and follows it; Ctrl-C ends", flush=True)
                 self.serve_forever()
-            except KeyboardInterrupt:
-                print()
+        except KeyboardInterrupt:
+            print()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print the error of a request in one line; a browser that left is none."""

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pyarrow
@@ -32,9 +33,9 @@ def rows_of(path: Path) -> list[list[str]]:
     return [list(row) for row in zip(*table.columns.values(), strict=True)]
 
 
-def written(path: Path, rows: list[list[str]] = ROWS, **dialect: object) -> Path:
+def written(path: Path, rows: list[list[str]] = ROWS, **dialect: Any) -> Path:
     with path.open("w", newline="") as file:
-        csv.writer(file, **dialect).writerows([COLUMNS, *rows])  # type: ignore[arg-type]
+        csv.writer(file, **dialect).writerows([COLUMNS, *rows])
     return path
 
 

@@ -156,7 +156,7 @@ def embedding_rows(model: Any) -> int | None:
     """Rows of a model's embedding matrix; None if it has none (characters may be hashed)."""
     try:
         return int(model.get_input_embeddings().num_embeddings)
-    except (AttributeError, NotImplementedError):
+    except (AttributeError, NotImplementedError):  # transformers, for models without one
         return None
 
 

@@ -174,8 +174,9 @@ def is_intact(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    # zipfile raises NotImplementedError where a damaged header names an unknown compression.
-    except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError, ValueError):
+    except (OSError, zipfile.BadZipFile, EOFError, ValueError):
+        return False
+    except NotImplementedError:  # a damaged header names an unknown compression
         return False
 
 

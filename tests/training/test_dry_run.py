@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from poolbench.runs.record import RECORD
+from poolbench.training import sweep
 from poolbench.training.session import Session
 from tests.conftest import TINY, plan, rejection
 
@@ -35,3 +37,20 @@ def test_random_numbers_are_left_as_they_were(session: Session, tmp_path: Path) 
     before = torch.random.get_rng_state()
     plan(tmp_path, *TINY, "head=mlp", "pooler=attention", session=session)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_variants_that_have_their_results_are_not_tried_again(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[object] = []
+    monkeypatch.setattr(sweep, "check_step", lambda config, _: tried.append(config.pooler))
+    first = plan(tmp_path, *TINY, "seed=0,1", session=session)
+    assert len(tried) == 1
+    for spec in first:
+        spec.folder.mkdir(parents=True)
+        (spec.folder / RECORD).touch()
+    plan(tmp_path, *TINY, "seed=0,1", session=session)
+    assert len(tried) == 1
+    plan(tmp_path, *TINY, "seed=0,1,2", session=session)
+    plan(tmp_path, *TINY, "seed=0,1", "rerun=stale", session=session)
+    assert len(tried) == 3

@@ -19,7 +19,7 @@ import yaml
 from poolbench.core.errors import DivergedError, Interrupted
 from poolbench.runs.identity import RunSpec
 from poolbench.runs.record import DataSummary, Parameters, RunRecord, read_record
-from poolbench.training import loggers, wandb_logger
+from poolbench.training import wandb_logger
 from poolbench.training.launch import compose_runs
 from poolbench.training.lit_module import LitPooledModel
 from poolbench.training.loggers import check_installed, open_logger
@@ -453,9 +453,29 @@ def test_trackio_asks_no_server_even_with_a_login(tmp_path: Path) -> None:
     assert (tmp_path / "trackio/default.db").exists()
 
 
-def test_no_other_process_of_a_distributed_run_logs(monkeypatch) -> None:
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    monkeypatch.setattr(loggers, "build", pytest.fail)
-    spec, _ = long_names(2)
-    with open_logger({"_target_": "unused"}, spec, Parameters(), "") as logger:
-        assert type(logger) is RunLogger
+@pytest.mark.parametrize(
+    "environment",
+    [{"LOCAL_RANK": "1"}, {"RANK": "1", "LOCAL_RANK": "0"}, {"SLURM_PROCID": "1"}],
+)
+def test_no_other_process_of_a_distributed_run_logs(tmp_path, monkeypatch, environment) -> None:
+    config = {"output_dir": str(tmp_path), "allow_targets": []}
+    spec = RunSpec(
+        study="s",
+        dataset="d",
+        encoder="e",
+        pooler="p",
+        seed=0,
+        digest="0",
+        variant="v",
+        config=config,
+    )
+    csv_logger = {"_target_": "poolbench.training.loggers.CsvRunLogger"}
+
+    def opened() -> RunLogger:
+        with open_logger(csv_logger, spec, Parameters(), "") as logger:
+            return logger
+
+    assert type(opened()) is not RunLogger
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert type(opened()) is RunLogger

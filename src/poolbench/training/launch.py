@@ -73,13 +73,14 @@ def run(requests: Sequence[RunRequest], launcher: Launcher | None = None) -> Non
 
     A launcher trains each run as a job of its own; None trains all in this process.
     """
+    from poolbench.core.environment import process_rank
     from poolbench.training import console, planner, sweep
     from poolbench.training.session import Session
 
     logging.basicConfig(format="%(levelname)s: %(message)s")
     session = Session()
     specs = sweep.plan(requests, session)
-    if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))) > 0:
+    if process_rank() > 0:
         # A process of a distributed run: the first one holds the lock and writes the record.
         sweep.train_run(specs[0], session)
         return

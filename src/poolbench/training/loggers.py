@@ -13,6 +13,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
+from poolbench.core.environment import process_rank
 from poolbench.core.errors import UserError
 from poolbench.runs.identity import RunSpec
 from poolbench.runs.record import Parameters
@@ -40,7 +41,7 @@ def open_logger(
     """The configured logger of a run: a function of its spec, or a logger of Lightning."""
     logger, failed = RunLogger(), True
     # The other processes of a distributed run log nothing.
-    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
+    if process_rank() == 0:
         try:
             target = target_of(component, spec.config["allow_targets"])
             given = {"spec": spec} if "spec" in inspect.signature(target).parameters else {}

@@ -39,7 +39,7 @@ def plan(requests: Sequence[RunRequest], session: Session) -> list[RunSpec]:
     """The specs of all runs; runs that share data and encoder follow each other.
 
     Constructors, data, encoders, trainers and one step of every model are checked here, before the
-    first run starts and before anything is written.
+    first run starts and before anything is written. A step of finished runs is not tried again.
 
     Raises:
         UserError: something cannot be used.
@@ -62,17 +62,20 @@ def plan(requests: Sequence[RunRequest], session: Session) -> list[RunSpec]:
     variants: set[str] = set()
     for group in itertools.chain.from_iterable(by_inputs.values()):
         config = group[0].config
-        planned = identify(
-            config.model_dump(by_alias=True),
-            group[0].names,
-            session.inputs(config).digests,
-            SCHEMA_VERSION,
-            {r.seed: " ".join(("python train.py", *r.overrides)) for r in group},
+        planned = list(
+            identify(
+                config.model_dump(by_alias=True),
+                group[0].names,
+                session.inputs(config).digests,
+                SCHEMA_VERSION,
+                {r.seed: " ".join(("python train.py", *r.overrides)) for r in group},
+            )
         )
         specs += planned
-        if specs[-1].variant not in variants:
+        finished = not config.rerun and all((s.folder / RECORD).exists() for s in planned)
+        if not finished and planned[0].variant not in variants:
             check_step(config, session)
-            variants.add(specs[-1].variant)
+            variants.add(planned[0].variant)
     return specs
 
 

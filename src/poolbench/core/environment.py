@@ -1,7 +1,6 @@
 """The environment of a result: library versions, hardware, code, and the precision of products."""
 
 import functools
-import os
 import platform
 import subprocess
 from importlib import metadata
@@ -59,12 +58,6 @@ def revision() -> dict[str, Any] | None:
         return {"commit": git("rev-parse", "HEAD"), "modified": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def process_rank() -> int:
-    """Rank of this process in a distributed run, as torchrun, Lightning or Slurm tell it."""
-    told = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-    return int(next(filter(None, told), 0))
 
 
 def set_matmul_precision() -> None:

@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from poolbench.core.errors import Interrupted, command, report
+from poolbench.core.processes import process_rank
 from poolbench.training.config import RunRequest
 from poolbench.training.grid import (
     CONF,
@@ -73,7 +74,6 @@ def run(requests: Sequence[RunRequest], launcher: Launcher | None = None) -> Non
 
     A launcher trains each run as a job of its own; None trains all in this process.
     """
-    from poolbench.core.environment import process_rank
     from poolbench.training import console, planner, sweep
     from poolbench.training.session import Session
 

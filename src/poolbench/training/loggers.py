@@ -13,8 +13,8 @@ from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from poolbench.core.environment import process_rank
 from poolbench.core.errors import UserError
+from poolbench.core.processes import process_rank
 from poolbench.runs.identity import RunSpec
 from poolbench.runs.record import Parameters
 from poolbench.training.config import build, target_of

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import time
 import traceback
 from collections import defaultdict
@@ -72,7 +73,8 @@ def plan(requests: Sequence[RunRequest], session: Session) -> list[RunSpec]:
             )
         )
         specs += planned
-        finished = not config.rerun and all((s.folder / RECORD).exists() for s in planned)
+        # os.path.exists: a path too long for the file system is reported where it is written.
+        finished = not config.rerun and all(os.path.exists(s.folder / RECORD) for s in planned)
         if not finished and planned[0].variant not in variants:
             check_step(config, session)
             variants.add(planned[0].variant)

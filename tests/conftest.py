@@ -113,7 +113,7 @@ def train(specs: list[RunSpec], session: "Session | None" = None) -> bool:
 
 
 def logits(record: RunRecord) -> np.ndarray:
-    return record.predictions.logits
+    return record.predictions.outputs
 
 
 def rejection(action: Callable[[], object]) -> str:

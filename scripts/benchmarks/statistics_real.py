@@ -54,7 +54,7 @@ def dealt_false_positives(runs: Runs, splits: int, rng: np.random.Generator) -> 
     same = _dealt(runs, np.tile(np.arange(half), 2), 2, half)
     hits = [c.delta != 0 or c.word is not Word.TIED for c in _compared(same, looks)]
     yield row("two names, the same seeds: any difference", setting, "each look", hits, 0.0)
-    right = np.stack([r.labels == r.predictions for r in runs])  # (N, n)
+    right = np.stack([r.scores("accuracy") == 1 for r in runs])  # (N, n)
     taken = np.stack(deals)[:, : names * looks[0]].reshape(splits, names, looks[0])
     for what, limit, won in naive_wins(right[taken]):
         yield row(what, setting, looks[0], won, limit)
@@ -71,7 +71,7 @@ def swapped_false_positives(
     for why in pairing_errors({runs[0].pooler: runs for runs in (first, second)}):
         raise UserError(f"the runs cannot be compared: {why}")
     setting = f"{first[0].pooler} and {second[0].pooler}, names swapped by example"
-    coins = rng.random((swaps, len(first[0].labels))) < 0.5
+    coins = rng.random((swaps, len(first[0].targets))) < 0.5
     for seeds in (s for s in LOOKS if s <= len(first)):
         hits = [_claims(_swapped(first, second, coin), [seeds]) for coin in coins]
         yield row("real A/A, one pair", setting, seeds, hits, ALPHA)
@@ -82,8 +82,8 @@ def _swapped(first: Runs, second: Runs, coin: NDArray[np.bool_]) -> Runs:
     swapped = []
     for seed, (a, b) in enumerate(zip(first, second, strict=True)):
         for name, own, other in ((NAMES[0], a, b), (NAMES[1], b, a)):
-            predictions = np.where(coin, other.predictions, own.predictions)
-            swapped.append(replace(own, pooler=name, seed=seed, predictions=predictions))
+            outputs = np.where(coin[:, None], other.outputs, own.outputs)
+            swapped.append(replace(own, pooler=name, seed=seed, outputs=outputs))
     return swapped
 
 

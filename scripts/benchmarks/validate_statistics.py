@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows = list(check(*runs, studies, np.random.default_rng(options.seed)))
             one = runs[0][0]
             unit = f"random draws per rate from real runs on {one.dataset} × {one.encoder}"
-            examples = f"{len(one.labels):,} examples"
+            examples = f"{len(one.targets):,} examples"
         else:
             rows = []
             for name in options.only or CHECKS:

@@ -144,7 +144,7 @@ def test_disagreements_are_explained_for_the_report(study: Path, capsys) -> None
         assert len(example.explanations) == 2
         for checksum, explanation in example.explanations.items():
             record = by_checksum[checksum]
-            predicted = record.predictions.predictions[example.example]
+            predicted = record.predictions.predicted[example.example]
             assert explanation.pooler == record.run.pooler
             assert explanation.label == record.data.classes[predicted]
     for damaged in ("{", '{"version": 2, "examples": [{}]}', "[]"):

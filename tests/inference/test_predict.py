@@ -59,12 +59,12 @@ def test_test_texts_get_the_recorded_predictions(trained_run, answers, session, 
     texts = list(session.inputs(trained.config).splits["test"]["text"])
     # Cached hidden states are in half precision.
     tolerance = 1e-4 if kind == "fine-tuned" else 2e-2
-    np.testing.assert_allclose(trained.logits(texts), recorded.logits, atol=tolerance, rtol=0)
-    assert len(set(recorded.predictions)) > 1, "the test needs more than one predicted class"
+    np.testing.assert_allclose(trained.logits(texts), recorded.outputs, atol=tolerance, rtol=0)
+    assert len(set(recorded.predicted)) > 1, "the test needs more than one predicted class"
     found = answers(folder, *texts)
     assert [a["text"] for a in found] == texts
-    assert [trained.classes.index(a["label"]) for a in found] == recorded.predictions.tolist()
-    expected = torch.from_numpy(recorded.logits).softmax(dim=1)
+    assert [trained.classes.index(a["label"]) for a in found] == recorded.predicted.tolist()
+    expected = torch.from_numpy(recorded.outputs).softmax(dim=1)
     given = torch.tensor([[a["probabilities"][name] for name in trained.classes] for a in found])
     torch.testing.assert_close(given, expected, atol=tolerance, rtol=0)
 

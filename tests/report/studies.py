@@ -12,8 +12,9 @@ from poolbench.core.io import atomic_write
 from poolbench.report.narrative import answer
 from poolbench.report.summary import Findings
 from poolbench.runs.identity import RunSpec
+from poolbench.runs.predictions import Predictions
 from poolbench.runs.protocol import Protocol
-from poolbench.runs.record import Predictions, RunRecord, read_record, write_record
+from poolbench.runs.record import RunRecord, read_record, write_record
 from poolbench.runs.study import STUDY, Declaration
 
 EXAMPLES = 400
@@ -95,7 +96,7 @@ def write_run(
     parts["data"] = data | changed.get("data", {})
     record = RunRecord(folder=place, run=run, status="ok", **parts)
     logits = np.eye(2, dtype=np.float32)[predictions]
-    write_record(record, Predictions(np.arange(examples), labels, predictions, logits))
+    write_record(record, Predictions(np.arange(examples), labels, logits))
     return record
 
 

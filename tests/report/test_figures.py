@@ -9,7 +9,8 @@ from poolbench.report.build import ACROSS, figures_of, findings_of
 from poolbench.report.curves import length_bins
 from poolbench.report.figures import Figure, shortened
 from poolbench.report.predicted import reliability, roc_curve
-from poolbench.runs.record import Predictions, write_record
+from poolbench.runs.predictions import Predictions
+from poolbench.runs.record import write_record
 from tests.report.studies import CLEAR, EXAMPLES, write_costs, write_run, write_study
 
 TASK = "reviews × tiny"
@@ -99,7 +100,7 @@ def test_the_errors_of_the_best_pooler_are_counted(tmp_path: Path, classes: int)
         names = {"classes": [str(k) for k in range(classes)]}
         record = write_run(tmp_path, "mean", seed, data=names, test_details={})
         logits = np.eye(classes, dtype=np.float32)[predictions]
-        write_record(record, Predictions(np.arange(EXAMPLES), labels, predictions, logits))
+        write_record(record, Predictions(np.arange(EXAMPLES), labels, logits))
         for label, predicted in zip(labels, predictions, strict=True):
             counts[label, predicted] += 0.5
     (drawn,) = only(tmp_path, "classes", "confusion").plot.data
@@ -120,7 +121,7 @@ def test_calibration_and_roc_agree_with_torchmetrics(tmp_path: Path) -> None:
     # Multiples of 1/8 are exact: some differences are equal.
     logits = rng.normal(size=(EXAMPLES, 2)) + 1.5 * np.eye(2)[labels]
     logits = (np.round(8 * logits) / 8).astype(np.float32)
-    found = Predictions(np.arange(EXAMPLES), labels, logits.argmax(1), logits)
+    found = Predictions(np.arange(EXAMPLES), labels, logits)
     tensors = torch.from_numpy(logits).softmax(1), torch.from_numpy(labels)
     error = functional.calibration_error(*tensors, "multiclass", n_bins=15, num_classes=2)
     assert reliability(found)[1] == pytest.approx(float(error), abs=1e-6)

@@ -55,9 +55,9 @@ def test_seeds_of_one_configuration_share_a_row_across_studies(tmp_path: Path) -
 def test_without_spread_over_seeds_the_interval_is_that_of_the_examples(tmp_path: Path) -> None:
     first = write_run(tmp_path, "mean", 0).predictions
     for seed in (1, 2, 3):
-        write_run(tmp_path, "mean", seed, predictions=first.predictions)
+        write_run(tmp_path, "mean", seed, predictions=first.predicted)
     row = only(tmp_path)
-    right = (first.predictions == first.labels).astype(float)
+    right = (first.predicted == first.targets).astype(float)
     half = 100 * stats.t.ppf(0.975, EXAMPLES - 1) * right.std(ddof=1) / np.sqrt(EXAMPLES)
     assert row.mean.interval == pytest.approx((row.mean.value - half, row.mean.value + half))
 

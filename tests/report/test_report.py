@@ -102,8 +102,8 @@ def test_probabilities_get_a_verdict_of_their_own(tmp_path: Path) -> None:
         for pooler, scale in (("cls", 1.0), ("conv", 3.0)):
             record = write_run(tmp_path, pooler, seed, predictions=predictions)
             predicted = record.model_copy(update={"folder": record.folder}).predictions
-            logits = np.where((predictions == labels)[:, None], scale, 1.0) * predicted.logits
-            write_record(record, replace(predicted, logits=logits.astype(np.float32)))
+            logits = np.where((predictions == labels)[:, None], scale, 1.0) * predicted.outputs
+            write_record(record, replace(predicted, outputs=logits.astype(np.float32)))
     (task,) = findings_of(tmp_path).tasks
     assert task.against[0].word is Word.TIED
     assert task.probabilities[0].word is Word.BETTER

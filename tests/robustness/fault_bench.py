@@ -117,7 +117,7 @@ class Bench:
             if record.ok:
                 metrics = {k: v for k, v in record.metrics.items() if not k.startswith("perf/")}
                 kept = [metrics, record.history, record.digests.model_dump(), record.test_details]
-                logits = record.predictions.logits.tobytes().hex()
+                logits = record.predictions.outputs.tobytes().hex()
                 results[str(record.folder.relative_to(self.root / what))] = (
                     json.dumps(kept) + logits
                 )

@@ -255,20 +255,23 @@ def test_files_may_be_truncated_and_bits_flipped(copied: Path, name: str, rounds
 
 
 ARRAYS: list[dict[str, Any]] = [
-    {"labels": np.zeros(EXAMPLES - 1, np.int64)},
-    {"labels": np.full(EXAMPLES, 2)},
-    {"labels": np.full(EXAMPLES, -1)},
-    {"predictions": np.full(EXAMPLES, 2**62)},
-    {"predictions": np.zeros(EXAMPLES)},
-    {"predictions": np.zeros((EXAMPLES, 1), np.int64)},
-    {"predictions": np.array("x")},
-    {"logits": np.zeros((EXAMPLES, 3), np.float32)},
-    {"logits": np.zeros(0, np.float32)},
+    {"targets": np.zeros(EXAMPLES - 1, np.int64)},
+    {"targets": np.full(EXAMPLES, 2)},
+    {"targets": np.full(EXAMPLES, -1)},
+    {"targets": np.full(EXAMPLES, 2**62)},
+    {"targets": np.zeros(EXAMPLES)},
+    {"targets": np.zeros((EXAMPLES, 1), np.int64)},
+    {"targets": np.array("x")},
+    {"outputs": np.zeros((EXAMPLES, 3), np.float32)},
+    {"outputs": np.zeros((EXAMPLES, 2), np.int64)},
+    {"outputs": np.zeros(0, np.float32)},
+    {"groups": np.zeros((EXAMPLES, 3), np.int64)},
+    {"groups": np.zeros(EXAMPLES)},
     {"example_ids": np.zeros(EXAMPLES, np.int64)},
     {"more": np.zeros(1)},
-    {"labels": None},
-    dict.fromkeys(("labels", "predictions", "example_ids"), np.zeros(0, np.int64)),
-    dict.fromkeys(("labels", "predictions", "example_ids"), np.arange(2)),
+    {"targets": None},
+    dict.fromkeys(("targets", "example_ids"), np.zeros(0, np.int64)),
+    dict.fromkeys(("targets", "example_ids"), np.arange(2)),
 ]
 
 
@@ -336,7 +339,7 @@ def test_records_of_another_schema_or_study(copied: Path) -> None:
     write_run(copied.parent / "other", "gru", 0, examples=EXAMPLES)
     shutil.copytree(foreign, copied / "reviews/tiny/gru/seed=0-d0")
     study = read_study(copied)
-    assert "schema 1, this version of poolbench reads 2" in study.damaged[RUN.as_posix()]
+    assert "schema 1, this version of poolbench reads 3" in study.damaged[RUN.as_posix()]
     assert study.undeclared == ("reviews/tiny/gru/seed=0-d0",)
     both(copied.parent)
     both(copied)

@@ -11,10 +11,10 @@ import pytest
 
 from poolbench.core import sources
 from poolbench.runs.identity import RunSpec
+from poolbench.runs.predictions import Predictions
 from poolbench.runs.record import (
     DataSummary,
     Digests,
-    Predictions,
     RecordError,
     RunRecord,
     read_record,
@@ -23,9 +23,8 @@ from poolbench.runs.record import (
 
 KEPT = Predictions(
     example_ids=np.arange(4),
-    labels=np.array([0, 1, 0, 1]),
-    predictions=np.array([0, 1, 1, 1]),
-    logits=np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32),
+    targets=np.array([0, 1, 0, 1]),
+    outputs=np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32),
 )
 SPEC = RunSpec(
     study="s",
@@ -87,7 +86,7 @@ def test_a_changed_figure_is_noticed(tmp_path: Path) -> None:
 
 def test_a_record_of_another_version_is_rejected_with_the_fix(tmp_path: Path) -> None:
     (tmp_path / "record.json").write_text(json.dumps({"schema_version": 1, "checksum": "x"}))
-    with pytest.raises(RecordError, match=r"schema 1.*reads 2.*run the command again"):
+    with pytest.raises(RecordError, match=r"schema 1.*reads 3.*run the command again"):
         read_record(tmp_path)
 
 
@@ -97,7 +96,7 @@ def test_groups_of_the_test_examples_are_kept_and_checked(tmp_path: Path) -> Non
     assert found is not None
     assert found.tolist() == [7, 7, 0, 3]
     write_record(record(tmp_path), replace(KEPT, groups=np.arange(3)))
-    with pytest.raises(RecordError, match=r"predictions\.npz.*n integers"):
+    with pytest.raises(RecordError, match=r"predictions\.npz.*groups: expected"):
         read_record(tmp_path)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from poolbench.runs.identity import RunSpec
-from poolbench.runs.record import DataSummary, Digests, Predictions, RunRecord, write_record
+from poolbench.runs.predictions import Predictions
+from poolbench.runs.record import DataSummary, Digests, RunRecord, write_record
 from poolbench.stats.compare import ScoredRun
 
 
@@ -48,9 +49,13 @@ def run(
         "tokens": "tokens",
         "order": (f"{seed}/0", f"{seed}/1"),
     }
-    return ScoredRun(
-        pooler=pooler, seed=seed, labels=labels, predictions=predictions, **(defaults | fields)
-    )
+    arrays = {"targets": labels, "outputs": logits(predictions)}
+    return ScoredRun(pooler=pooler, seed=seed, **arrays, **(defaults | fields))
+
+
+def logits(predictions: np.ndarray) -> np.ndarray:
+    """Logits (n, 2) of predicted classes (n,)."""
+    return np.eye(2, dtype=np.float32)[predictions]
 
 
 def record_of(run: ScoredRun, study: Path, digest: str = "d0") -> tuple[RunRecord, Predictions]:
@@ -68,16 +73,14 @@ def record_of(run: ScoredRun, study: Path, digest: str = "d0") -> tuple[RunRecor
         folder=study / spec.path,
         run=spec,
         status="ok",
-        metrics={"test/accuracy": float(np.mean(run.labels == run.predictions))},
+        metrics={"test/accuracy": float(run.scores("accuracy").mean())},
         history=[{"epoch": 0}],
         data=DataSummary(classes=["no", "yes"]),
         digests=Digests(test_ids=run.test_ids, tokens=run.tokens, order=list(run.order)),
         seconds={"wall": 1.0},
         predictions_sha256="0",
     )
-    n = len(run.labels)
-    logits = np.eye(2, dtype=np.float32)[run.predictions]
-    return record, Predictions(np.arange(n), run.labels, run.predictions, logits)
+    return record, Predictions(np.arange(len(run.targets)), run.targets, run.outputs)
 
 
 def write_runs(study: Path, runs: Iterable[ScoredRun], digest: str = "d0") -> Path:

@@ -6,7 +6,7 @@ from scipy import stats
 
 from poolbench.stats.best import beats_baselines, compare_with_best
 from poolbench.stats.paired_test import crossed, guarded_half_width
-from poolbench.stats.scores import accuracy_scores, baseline_scores, macro_f1_scores
+from poolbench.stats.scores import SCORES, baseline_scores, macro_f1_scores
 
 LABELS = np.arange(900) % 3
 
@@ -83,13 +83,12 @@ def test_the_best_of_equals_is_rarely_ruled_out_and_a_loss_rarely_understated() 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1_macro"])
 def test_only_what_beats_the_majority_class_and_chance_is_useful(metric: str) -> None:
-    score = accuracy_scores if metric == "accuracy" else macro_f1_scores
     rng = np.random.default_rng(0)
     guess = rng.integers(0, 3, (5, 900))
     good = np.where(rng.random((5, 900)) < 0.3, LABELS, guess)
     constant = np.zeros((5, 900), np.int64)
     useful = [
-        beats_baselines(score(LABELS, predicted), LABELS, metric, 0.05)
+        beats_baselines(SCORES[metric](LABELS, np.eye(3)[predicted]), LABELS, metric, 0.05)
         for predicted in (good, guess, constant)
     ]
     assert useful == [True, False, False]

@@ -20,7 +20,7 @@ from tests.stats.planted import flip, planted_runs, run
 
 ONE_LOOK = Protocol(looks=[5])
 RUNS = planted_runs({"mean": 0.8, "cls": 0.7})
-EMPTY = {"labels": np.empty(0, np.int64), "predictions": np.empty(0, np.int64)}
+EMPTY = {"targets": np.empty(0), "outputs": np.empty(0)}
 
 
 def verdicts(runs: list[ScoredRun], protocol: Protocol = ONE_LOOK) -> dict[str, Comparison]:
@@ -106,9 +106,8 @@ def test_the_advice_is_on_what_dominates_the_variance() -> None:
 
 def test_collapsed_runs_are_flagged_with_the_difference_without_them() -> None:
     runs = planted_runs({"cls": 0.8, "mean": 0.85})
-    labels = runs[0].labels
     broken = [
-        replace(r, predictions=0 * labels) if (r.pooler, r.seed) == ("mean", 3) else r for r in runs
+        replace(r, outputs=0 * r.outputs) if (r.pooler, r.seed) == ("mean", 3) else r for r in runs
     ]
     c = verdicts(broken)["mean"]
     kept = np.delete(verdicts(runs)["mean"].per_seed, 3).mean()
@@ -135,7 +134,7 @@ def test_groups_of_dependent_examples_widen_the_interval() -> None:
     """Ten copies of each example are as good as one."""
     runs = planted_runs({"cls": 0.7, "mean": 0.75}, examples=60)
     copied = [
-        replace(r, labels=np.repeat(r.labels, 10), predictions=np.repeat(r.predictions, 10))
+        replace(r, targets=np.repeat(r.targets, 10), outputs=np.repeat(r.outputs, 10, axis=0))
         for r in runs
     ]
     grouped = [replace(r, groups=np.repeat(np.arange(60), 10)) for r in copied]
@@ -169,8 +168,8 @@ def test_renumbering_seeds_and_examples_has_no_effect() -> None:
         replace(
             r,
             seed=(r.seed + 2) % 5,
-            labels=r.labels[order],
-            predictions=r.predictions[order],
+            targets=r.targets[order],
+            outputs=r.outputs[order],
             order=("e",),
         )
         for r in RUNS

@@ -15,7 +15,7 @@ from poolbench.stats.verdict import Word
 from tests.stats.planted import planted_runs, record_of
 
 RUNS = planted_runs({"mean": 0.8, "cls": 0.7})
-EMPTY = {"labels": np.empty(0, np.int64), "predictions": np.empty(0, np.int64)}
+EMPTY = {"targets": np.empty(0), "outputs": np.empty(0)}
 
 
 def change(seed: int, pooler: str = "mean", **fields: Any) -> list[ScoredRun]:
@@ -37,7 +37,7 @@ UNPAIRED = {
     "test example digests differ": change(1, test_ids="others"),
     "tokenization digests differ": change(1, tokens="others"),
     "no tokenization digest was recorded": change(1, tokens=""),
-    "test labels differ": change(1, labels=1 - RUNS[0].labels),
+    "test targets differ": change(1, targets=1 - RUNS[0].targets),
     "order digests differ at seed 1": change(1, order=("1/0", "another")),
     "no order digest was recorded at seed 1": change(1, order=()),
     "unequal tuning budget, settings tried: mean 4, cls 1": [
@@ -77,7 +77,7 @@ def test_a_record_becomes_a_scored_run(tmp_path: Path) -> None:
     record, predictions = record_of(RUNS[3], tmp_path / "study")
     write_record(record, predictions)
     found = ScoredRun.from_record(read_record(record.folder), budget=2)
-    for name, value in vars(replace(RUNS[3], budget=2, logits=predictions.logits)).items():
+    for name, value in vars(replace(RUNS[3], budget=2)).items():
         np.testing.assert_array_equal(getattr(found, name), value)
 
 
@@ -85,14 +85,14 @@ def test_a_record_that_is_not_ok_has_no_predictions(tmp_path: Path) -> None:
     record, _ = record_of(RUNS[3], tmp_path / "study")
     failed = RunRecord(folder=record.folder, run=record.run, status="failed", error="ValueError")
     found = ScoredRun.from_record(failed)
-    assert (found.status, found.labels.size, found.predictions.size) == ("failed", 0, 0)
+    assert (found.status, found.targets.size, found.outputs.size) == ("failed", 0, 0)
 
 
-def test_labels_and_predictions_of_different_lengths_are_rejected() -> None:
+def test_targets_and_outputs_of_different_lengths_are_rejected() -> None:
     with pytest.raises(ValueError, match="mean seed 0"):
-        replace(RUNS[0], predictions=np.zeros(3, np.int64))
+        replace(RUNS[0], outputs=np.zeros((3, 2)))
     with pytest.raises(ValueError, match="2 or more test examples"):
-        replace(RUNS[0], labels=np.zeros(1, np.int64), predictions=np.zeros(1, np.int64))
+        replace(RUNS[0], targets=np.zeros(1, np.int64), outputs=np.zeros((1, 2)))
 
 
 @pytest.mark.parametrize(

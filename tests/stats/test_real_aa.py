@@ -14,7 +14,7 @@ from poolbench.core.errors import UserError
 from poolbench.runs.protocol import Protocol
 from poolbench.stats.compare import ScoredRun, compare_with_reference
 from poolbench.stats.verdict import Word
-from tests.stats.planted import planted_runs, write_runs
+from tests.stats.planted import logits, planted_runs, write_runs
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -72,7 +72,8 @@ def test_trained_poolers_that_swap_names_on_random_examples_do_not_differ(study:
     assert [row.seeds for row in rows] == [5, 10]
     assert not [row for row in rows if row.exceeds]
     # They are different poolers: examples do vary.
-    apart = np.mean([a.predictions != b.predictions for a, b in zip(runs, others, strict=True)])
+    predicted = [[r.outputs.argmax(1) for r in of] for of in (runs, others)]
+    apart = np.mean(np.not_equal(*predicted))
     assert apart > 0.05
 
 
@@ -87,9 +88,9 @@ def test_two_names_with_the_same_seeds_are_exactly_equal() -> None:
 def test_names_that_do_differ_are_found() -> None:
     """Every third prediction of b is corrected."""
     runs = planted_runs({"a": 0.7}, range(20))
-    third = np.arange(len(runs[0].labels)) % 3 == 0
+    third = np.arange(len(runs[0].targets)) % 3 == 0
     better = [
-        replace(run, pooler="b", predictions=np.where(third, run.labels, run.predictions))
+        replace(run, pooler="b", outputs=np.where(third[:, None], logits(run.targets), run.outputs))
         for run in runs
     ]
     (c,) = compare_with_reference([*runs, *better], Protocol(reference="a", looks=[20]))

@@ -59,8 +59,8 @@ def test_runs_scored_together_equal_runs_scored_alone() -> None:
 
 
 def test_accuracy_is_the_mean_of_hits() -> None:
-    labels = np.array([0, 1, 2, 1])
-    np.testing.assert_array_equal(accuracy_scores(labels, np.array([0, 1, 0, 0])), [1, 1, 0, 0])
+    labels, predictions = np.array([0, 1, 2, 1]), np.array([0, 1, 0, 0])
+    np.testing.assert_array_equal(accuracy_scores(labels, np.eye(3)[predictions]), [1, 1, 0, 0])
 
 
 def test_the_brier_score_is_the_squared_distance_to_the_true_class() -> None:

@@ -145,7 +145,7 @@ def test_every_shipped_recipe_trains_in_bf16(
     for spec in specs:
         record = sweep.train_run(spec, session)
         assert np.isfinite(record.history[-1]["train/loss"])
-        assert record.predictions.logits.dtype == np.float32
+        assert record.predictions.outputs.dtype == np.float32
 
 
 def test_a_batch_is_pinned_and_copied_as_a_whole(session: Session, monkeypatch) -> None:

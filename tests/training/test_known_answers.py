@@ -53,7 +53,7 @@ QUICK = ["experiment=known_answers", "dataset.max_examples=null", "trainer.max_e
 def exact_accuracy(record: RunRecord) -> float:
     """Test accuracy from the predictions: the metric in the record is a float32."""
     kept = record.predictions
-    return float((kept.predictions == kept.labels).mean())
+    return float((kept.predicted == kept.targets).mean())
 
 
 @pytest.mark.parametrize("dataset", PROVEN)

@@ -242,9 +242,9 @@ def test_two_processes_train_one_run_as_one_process_does(tmp_path: Path, nodes: 
     assert both.digests.order == one.digests.order
     kept = one.predictions, both.predictions
     assert kept[0].example_ids.tolist() == kept[1].example_ids.tolist() == list(range(64))
-    assert kept[0].labels.tolist() == kept[1].labels.tolist()
+    assert kept[0].targets.tolist() == kept[1].targets.tolist()
     # Gradients are summed in another order, and each half of a batch is averaged by itself.
-    assert abs(kept[0].logits - kept[1].logits).max() < 0.02
+    assert abs(kept[0].outputs - kept[1].outputs).max() < 0.02
     assert both.history[-1]["train/loss"] == pytest.approx(one.history[-1]["train/loss"], abs=0.01)
     assert both.metrics["perf/samples_per_sec"] > 0
 

@@ -290,7 +290,7 @@ def test_wandb_takes_names_of_any_length_and_any_number_of_classes(
         logger.started = True
         logger.start(0)
         record.predictions = record_predictions = type("P", (), {})()
-        record_predictions.labels = record_predictions.predictions = np.zeros(1, dtype=int)
+        record_predictions.targets = record_predictions.predicted = np.zeros(1, dtype=int)
         record.metrics = {"test/accuracy": 0.5}
         logger.finish(record, ["a text"])
     assert not [r for r in caplog.records if r.name.startswith("poolbench")]

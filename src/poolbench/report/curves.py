@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from poolbench.report.figures import GREY, Figure, Looks, clipped, draw, some_drawn
 from poolbench.report.selection import Selection
 from poolbench.report.summary import MOST_DRAWN, Task, control, dagger_note
-from poolbench.stats.verdict import METRIC_NAMES
+from poolbench.runs.protocol import METRIC_NAMES
 
 LENGTH_BINS = 5
 COSTS = {

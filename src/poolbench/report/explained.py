@@ -36,7 +36,7 @@ class Disagreement(NamedTuple):
     def describe(self, example: int) -> str:
         """The class of an example, and how many seeds of each pooler predict it."""
         record = self.first.finished[0]
-        label = record.data.classes[record.predictions.labels[example]]
+        label = record.data.classes[record.predictions.targets[example]]
         right = ", ".join(
             f"{s.pooler} {round(len(s.finished) * s.right[example])} of {len(s.finished)}"
             for s in (self.first, self.second)
@@ -50,11 +50,11 @@ def disagreements(task: Task) -> list[Disagreement]:
     Poolers that were not tested on the same examples are left out.
     """
     scored = {s.pooler: s for s in task.standings if len(s.right)}
-    labels = {s.pooler: s.finished[0].predictions.labels for s in scored.values()}
+    targets = {s.pooler: s.finished[0].predictions.targets for s in scored.values()}
     b = scored.get(task.reference)
     found = []
     for a in (scored[c.first] for c in task.against if c.first in scored):
-        if b and np.array_equal(labels[a.pooler], labels[b.pooler]):
+        if b and np.array_equal(targets[a.pooler], targets[b.pooler]):
             won = np.flatnonzero((a.right > 0.5) & (b.right < 0.5))
             lost = np.flatnonzero((a.right < 0.5) & (b.right > 0.5))
             found.append(Disagreement(a, b, won, lost))

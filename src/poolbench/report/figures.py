@@ -15,8 +15,8 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from poolbench.report.summary import MOST_DRAWN, Task, control, dagger_note, marked
+from poolbench.runs.protocol import METRIC_NAMES
 from poolbench.stats.across_datasets import Across
-from poolbench.stats.verdict import METRIC_NAMES
 
 # Okabe and Ito (2008), without yellow and black, which vanish on one of the two backgrounds.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7")

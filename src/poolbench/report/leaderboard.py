@@ -85,7 +85,7 @@ class Row:
         facts = {
             "95 % interval": "{:.1f} to {:.1f} %".format(*interval) if interval else "",
             "unusual settings": ", ".join(self.unusual),
-            "test examples": f"{len(self.record.predictions.labels):,}",
+            "test examples": f"{len(self.record.predictions.targets):,}",
             "parameters of the pooler": f"{self.record.parameters.pooler:,}",
         }
         facts |= {n: getattr(self.record.digests, n)[:DIGITS] for n in ("code", *CONTENTS)}

@@ -8,12 +8,12 @@ from typing import NamedTuple
 from poolbench.report.rendering import render
 from poolbench.report.summary import Findings, Standing, Task, control, without_controls
 from poolbench.report.tables import DIGITS, date_of, runs_frame
+from poolbench.runs.protocol import METRIC_NAMES
 from poolbench.runs.record import RunRecord
 from poolbench.runs.study import varying_settings
 from poolbench.stats.best import Best
 from poolbench.stats.power import needed, smallest_difference
 from poolbench.stats.verdict import (
-    METRIC_NAMES,
     Comparison,
     Word,
     format_needs,

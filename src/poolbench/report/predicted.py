@@ -29,7 +29,7 @@ from poolbench.report.figures import (
     spread,
 )
 from poolbench.report.summary import Standing, Task, dagger_note, marked
-from poolbench.runs.record import Predictions
+from poolbench.runs.predictions import Predictions
 
 MOST_CLASSES = 20  # in the figure by class
 MOST_CELLS = 30  # classes in a confusion matrix
@@ -74,7 +74,7 @@ def confusion(task: Task) -> Figure | None:
     runs, classes = scored[0].finished, scored[0].finished[0].data.classes
     counts = np.zeros((len(classes), len(classes)))  # (C, C): true class, predicted class
     for of in (record.predictions for record in runs):
-        np.add.at(counts, (of.labels, of.predictions), 1 / len(runs))
+        np.add.at(counts, (of.targets, of.predicted), 1 / len(runs))
     kind = _pairs if len(classes) > MOST_CELLS else _matrix
     return kind(counts, classes, scored[0])
 
@@ -142,10 +142,10 @@ def reliability(of: Predictions) -> tuple[NDArray[Any], float]:
 
     The gap is the expected calibration error of Guo et al. (2017).
     """
-    chosen = special.softmax(of.logits.astype(np.float64), axis=-1)  # (n, C)
-    confidence = chosen[np.arange(len(of.labels)), of.predictions]
+    chosen = special.softmax(of.outputs.astype(np.float64), axis=-1)  # (n, C)
+    confidence = chosen.max(axis=1)
     place = np.minimum((BINS * confidence).astype(int), BINS - 1)
-    parts = [np.ones(len(place)), confidence, of.predictions == of.labels]
+    parts = [np.ones(len(place)), confidence, of.predicted == of.targets]
     bins = np.stack([np.bincount(place, part, BINS) for part in parts], axis=1)
     return bins, float(np.abs(bins[:, 1] - bins[:, 2]).sum() / len(place))
 
@@ -173,10 +173,10 @@ def roc(task: Task, drawn: Looks) -> Figure | None:
 
 def roc_curve(of: Predictions) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """Shares of false and of true positives at every threshold; None unless two classes occur."""
-    positive = of.labels == 1
-    if of.logits.shape[1] != 2 or positive.all() or not positive.any():
+    positive = of.targets == 1
+    if of.outputs.shape[1] != 2 or positive.all() or not positive.any():
         return None
-    score = of.logits[:, 1] - of.logits[:, 0]
+    score = of.outputs[:, 1] - of.outputs[:, 0]
     order = np.argsort(-score, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)  # equal scores together
     shares = [np.cumsum(part[order])[ends] / part.sum() for part in (~positive, positive)]
@@ -187,7 +187,7 @@ def _with_logits(task: Task) -> list[Standing]:
     return [
         s
         for s in task.drawn
-        if len(s.right) and all(np.isfinite(r.predictions.logits).all() for r in s.finished)
+        if len(s.right) and all(np.isfinite(r.predictions.outputs).all() for r in s.finished)
     ]
 
 

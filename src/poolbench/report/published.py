@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from poolbench.report.cells import Table, frame_of, interval_cell
 from poolbench.report.summary import Findings, Task
 from poolbench.runs.identity import format_setting
-from poolbench.runs.protocol import PublishedTable, PublishedValue
+from poolbench.runs.protocol import METRIC_NAMES, PublishedTable, PublishedValue
 from poolbench.runs.record import RunRecord
 from poolbench.stats.paired_test import Mean, mean_over_seeds
 from poolbench.stats.scores import SCORES
-from poolbench.stats.verdict import METRIC_NAMES, plural
+from poolbench.stats.verdict import plural
 
 
 def mean_of(runs: Sequence[RunRecord], metric: str) -> Mean:
     """The metric of one configuration in percent, mean over its finished runs."""
     predicted = [record.predictions for record in runs]
-    scores = [SCORES[metric](p.labels, p.predictions) for p in predicted]
+    scores = [SCORES[metric](p.targets, p.outputs) for p in predicted]
     recorded = [record.metrics.get(f"test/{metric}") for record in runs]
     return mean_over_seeds(recorded, scores, all(record.data.folds for record in runs))
 

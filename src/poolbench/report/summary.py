@@ -83,9 +83,9 @@ class Standing:
         Empty for cross-validation too, where each example has a single prediction.
         """
         kept = [r.predictions for r in self.finished if self.scores and not r.data.folds]
-        if len({len(p.labels) for p in kept}) != 1:
+        if len({len(p.targets) for p in kept}) != 1:
             return np.empty(0)
-        return np.asarray(np.mean([p.predictions == p.labels for p in kept], axis=0))
+        return np.asarray(np.mean([p.predicted == p.targets for p in kept], axis=0))
 
     @cached_property
     def certificate(self) -> dict[str, ContractLine]:

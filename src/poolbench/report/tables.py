@@ -7,11 +7,11 @@ import pandas as pd
 from poolbench.report.cells import DASH, Cell, Table, frame_of
 from poolbench.report.overview import scores_of
 from poolbench.report.summary import Findings, Task, control, marked
+from poolbench.runs.protocol import METRIC_NAMES
 from poolbench.runs.record import ContractLine, RunRecord
 from poolbench.stats.across_datasets import Across
 from poolbench.stats.scores import baseline_scores
 from poolbench.stats.verdict import (
-    METRIC_NAMES,
     Comparison,
     Word,
     format_interval,
@@ -56,7 +56,7 @@ def verdict_table(task: Task, findings: Findings) -> Table:
         for c in [compared.get(s.pooler)]
     ]
     for record in [r for s in task.standings for r in s.finished][:1]:
-        baselines = baseline_scores(record.predictions.labels, findings.protocol.metric)
+        baselines = baseline_scores(record.predictions.targets, findings.protocol.metric)
         rows += [{"pooler": name, metric: 100 * v.mean()} for name, v in baselines.items()]
     frame = frame_of(rows)
     unmeasured = [c for c in ("pooler ms", "throughput") if frame[c].isna().all()]

@@ -6,7 +6,52 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from poolbench.runs.schema import EXACT, Count, Percent
 
-Metric = Literal["accuracy", "f1_macro"]
+TaskName = Literal[
+    "classification",
+    "multilabel",
+    "regression",
+    "pair_classification",
+    "pair_regression",
+    "similarity",
+    "retrieval",
+]
+Metric = Literal[
+    "accuracy",
+    "f1_macro",
+    "f1_micro",
+    "spearman",
+    "pearson",
+    "ndcg@10",
+    "recall@1",
+    "recall@10",
+    "mrr@10",
+]
+# The metrics by which runs of a task can be compared, the primary one first.
+METRICS: dict[TaskName, tuple[Metric, ...]] = {
+    "classification": ("accuracy", "f1_macro"),
+    "multilabel": ("f1_micro", "f1_macro"),
+    "regression": ("spearman", "pearson"),
+    "pair_classification": ("accuracy", "f1_macro"),
+    "pair_regression": ("spearman", "pearson"),
+    "similarity": ("spearman", "pearson"),
+    "retrieval": ("ndcg@10", "recall@1", "recall@10", "mrr@10"),
+}
+# Outputs of one query of retrieval: its metrics, and the expected nDCG of a random order.
+RANKING = (*METRICS["retrieval"], "random ndcg@10")
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "f1_macro": "macro-F1",
+    "f1_micro": "micro-F1",
+    "spearman": "Spearman",
+    "pearson": "Pearson",
+    "ndcg@10": "nDCG@10",
+    "recall@1": "recall@1",
+    "recall@10": "recall@10",
+    "mrr@10": "MRR@10",
+    "mean_average_precision": "mean average precision",
+    "mae": "mean absolute error",
+    "brier": "Brier score",
+}
 
 
 def _ascending(looks: list[int]) -> list[int]:

@@ -7,14 +7,12 @@ finished. It is read by :func:`read_record` alone, which checks both files.
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -29,12 +27,15 @@ from poolbench.core.io import atomic_write, file_digest
 from poolbench.core.redact import redacted
 from poolbench.core.sources import code_digest
 from poolbench.runs.identity import RunSpec
+from poolbench.runs.predictions import LAYOUTS, Predictions
+from poolbench.runs.protocol import TaskName
 from poolbench.runs.schema import EXACT, Count, Number, damaged, read_json
 from poolbench.runs.schema import RecordError as RecordError
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 RECORD = "record.json"
 PREDICTIONS = "predictions.npz"
+UNTRAINED = ("similarity", "retrieval")  # tasks that have a result without training
 Status = Literal["ok", "failed", "diverged", "missing", "damaged"]
 
 
@@ -51,34 +52,6 @@ def _named(spec: RunSpec) -> RunSpec:
 
 
 NamedSpec = Annotated[RunSpec, AfterValidator(_named)]
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """The test examples of a run, in the order of the test split."""
-
-    example_ids: NDArray[np.int64]  # (n,), row in the test split, or of all folds
-    labels: NDArray[np.int64]  # (n,)
-    predictions: NDArray[np.int64]  # (n,)
-    logits: NDArray[np.float32]  # (n, C)
-    groups: NDArray[np.int64] | None = None  # (n,), with dataset.group_column
-
-    def check(self, classes: int, total: int | None = None) -> None:
-        """Raise ValueError unless the arrays belong together.
-
-        ``total`` is the number of examples of all folds; None: these are all examples.
-        """
-        whole: list[NDArray[Any]] = [self.labels, self.predictions, self.example_ids]
-        whole += [] if self.groups is None else [self.groups]
-        shapes, n = [a.shape for a in (self.logits, *whole)], self.labels.size
-        integers = all(a.dtype.kind == "i" for a in whole)
-        if shapes != [(n, classes)] + [(n,)] * len(whole) or not integers:
-            raise ValueError(f"expected (n, {classes}) and n integers in each array, got {shapes}")
-        last = n if total is None else total
-        if np.any(np.diff(self.example_ids, prepend=-1, append=last) < 1):
-            raise ValueError("the examples are not those of the test split, in order")
-        if n and (np.min(whole[:2]) < 0 or np.max(whole[:2]) >= classes):
-            raise ValueError(f"a label or prediction is not one of {classes} classes")
 
 
 class _Part(BaseModel):
@@ -140,13 +113,14 @@ class RunRecord(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     folder: Path = Field(exclude=True)  # where the record was found; not written
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     run: NamedSpec
+    task: TaskName = "classification"
     status: Status  # "missing" and "damaged" are never written
     error: str | None = None  # why the status is not "ok", in one line
     failure_log: str | None = None  # file with the traceback, in the same folder
     metrics: dict[str, Number] = {}  # final figures: test/accuracy, best/epoch, perf/...
-    history: list[dict[str, Number]] = []  # metrics of each epoch
+    history: list[dict[str, Number]] = []  # metrics of each epoch; empty if nothing was trained
     test_details: dict[str, list[Number | list[Number]]] = {}  # of each class: F1, confusion matrix
     parameters: Parameters = Parameters()
     data: DataSummary = DataSummary()
@@ -166,12 +140,16 @@ class RunRecord(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.status == "ok":
-            for name in ("metrics", "history", "seconds"):
+            for name in ("metrics", "seconds"):
                 if not getattr(self, name):
                     raise ValueError(f"status is ok but {name} is missing")
-            classes = len(self.data.classes)
-            if classes < 2 or not self.digests.order:
-                raise ValueError("status is ok but classes or order digests are missing")
+            classes, fewest = len(self.data.classes), LAYOUTS[self.task].fewest_classes
+            if classes < fewest or (classes and not fewest):
+                raise ValueError(f"{classes} classes do not fit the task {self.task}")
+            if self.trained != bool(self.digests.order):
+                raise ValueError("history and order digests belong together: one is missing")
+            if not self.trained and (self.task not in UNTRAINED or self.run.seed):
+                raise ValueError(f"{self.task} at seed {self.run.seed} without a history")
             if any(epoch.get("epoch", -1) < 0 for epoch in self.history):
                 raise ValueError("history has an epoch without a number")
             if 0 < self.data.folds <= self.run.seed:
@@ -184,6 +162,11 @@ class RunRecord(BaseModel):
     def ok(self) -> bool:
         """Whether the run was trained and tested."""
         return self.status == "ok"
+
+    @property
+    def trained(self) -> bool:
+        """Whether there was anything to learn."""
+        return bool(self.history)
 
     @property
     def written(self) -> datetime:
@@ -207,10 +190,10 @@ class RunRecord(BaseModel):
             with np.load(path, allow_pickle=False) as arrays:
                 found = Predictions(**arrays)
             total = sum(self.data.examples.values()) if self.data.folds else None
-            found.check(len(self.data.classes), total)
+            found.check(self.task, len(self.data.classes), total)
             tested = {self.data.examples.get("test"), len(self.data.test_tokens) or None}
-            if not tested <= {len(found.labels), None}:
-                raise ValueError(f"{len(found.labels)} examples, the record has {tested}")
+            if not tested <= {len(found.targets), None}:
+                raise ValueError(f"{len(found.targets)} examples, the record has {tested}")
             return found
         except Exception as error:  # numpy raises many kinds for damaged archives
             raise damaged(path, error) from error

@@ -131,7 +131,7 @@ def read_records(root: Path) -> tuple[list[RunRecord], dict[str, str]]:
     for path in sorted(root.rglob(RECORD)):
         try:
             record = read_record(path.parent)
-            if record.ok and len(record.predictions.labels) < 2:
+            if record.ok and len(record.predictions.targets) < 2:
                 raise RecordError("it has fewer than 2 test examples")
             records.append(record)
         except (OSError, RecordError) as error:
@@ -180,7 +180,7 @@ def read_test_texts(record: RunRecord, study: Path) -> list[str]:
     Raises:
         RecordError: the file is damaged, outside the study, or of another test split.
     """
-    name, tested = Path(record.data.test_texts), len(record.predictions.labels)
+    name, tested = Path(record.data.test_texts), len(record.predictions.targets)
     if name.is_absolute() or ".." in name.parts:
         raise RecordError("it is outside of the study")
     try:

@@ -68,9 +68,9 @@ def best_of(runs: Sequence[ScoredRun], pairs: Sequence[Comparison]) -> Best | No
     metric, level, poolers = pairs[0].metric, pairs[0].level, len({r.pooler for r in runs})
     by_pooler = {name: [r for r in runs if r.pooler == name] for name in names}
     scores = {name: scores_of(of, metric) for name, of in by_pooler.items()}
-    labels, groups, folds = examples_of(by_pooler[names[0]])
+    targets, groups, folds = examples_of(by_pooler[names[0]])
     best = compare_with_best(scores, pairs[0].margin, level, poolers - 1, groups, folds)
-    tested = (labels, metric, level / poolers, groups, folds)
+    tested = (targets, metric, level / poolers, groups, folds)
     useful = [name for name in names if beats_baselines(scores[name], *tested)]
     return replace(best, useful=tuple(useful))
 
@@ -112,7 +112,7 @@ def compare_with_best(
 
 def beats_baselines(
     scores: Array,
-    labels: NDArray[Any],
+    targets: NDArray[Any],
     metric: str,
     level: float,
     groups: Groups = None,
@@ -124,6 +124,6 @@ def beats_baselines(
     """
     return all(
         float(found.delta) > guarded_half_width(found, 2 * level)
-        for baseline in baseline_scores(labels, metric).values()
+        for baseline in baseline_scores(targets, metric).values()
         for found in [paired(scores - baseline, groups, folds)]
     )

@@ -6,7 +6,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,11 @@ class ScoredRun:
     """A run, reduced to what a comparison needs.
 
     Attributes:
-        labels, predictions: class numbers (n,), empty unless the status is ``ok``.
+        targets, outputs: of each test example, as in ``runs/predictions.py``; empty unless the
+            status is ``ok``.
         test_ids, tokens: digests of the test examples and of the tokenized dataset.
         order: one digest of the training order per epoch.
         budget: number of settings tried to tune this pooler; None where nothing was tuned.
-        logits: (n, C), for scores of the probabilities.
         groups: cluster of each test example (n,), such as its document; None: all independent.
         folds: of cross-validation, whose fold ``seed`` this run was tested on; 0: all runs share
             their test examples.
@@ -35,41 +35,39 @@ class ScoredRun:
     pooler: str
     seed: int
     status: str
-    labels: NDArray[np.int64]
-    predictions: NDArray[np.int64]
+    targets: NDArray[Any]
+    outputs: NDArray[Any]
     test_ids: str = ""
     tokens: str = ""
     order: tuple[str, ...] = ()
     budget: int | None = None
-    logits: NDArray[np.float32] | None = None
     groups: NDArray[np.int64] | None = None
     folds: int = 0
     _scores: dict[str, Array] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        labels, predictions = self.labels.shape, self.predictions.shape
-        if labels != predictions or len(labels) != 1 or (self.status == "ok" and labels[0] < 2):
+        targets, outputs = self.targets.shape, self.outputs.shape
+        if targets[:1] != outputs[:1] or (self.status == "ok" and targets[0] < 2):
             raise ValueError(
-                f"{self.pooler} seed {self.seed}: labels {labels} and predictions {predictions}, "
-                "expected (n,) for both, with 2 or more test examples"
+                f"{self.pooler} seed {self.seed}: targets {targets} and outputs {outputs}, "
+                "expected one of each for 2 or more test examples"
             )
 
     @classmethod
     def from_record(cls, record: RunRecord, budget: int | None = None) -> Self:
         """The run of a record. Raises RecordError if its predictions cannot be read."""
         names = record.run.model_dump(include={"dataset", "encoder", "pooler", "seed"})
-        digests, empty = record.digests, np.empty(0, np.int64)
+        digests, empty = record.digests, np.empty(0)
         kept = record.predictions if record.ok else None
         return cls(
             **names,
             status=record.status,
-            labels=kept.labels if kept else empty,
-            predictions=kept.predictions if kept else empty,
+            targets=kept.targets if kept else empty,
+            outputs=kept.outputs if kept else empty,
             test_ids=digests.test_ids,
             tokens=digests.tokens,
             order=tuple(digests.order),
             budget=budget,
-            logits=kept.logits if kept else None,
             groups=kept.groups if kept else None,
             folds=record.data.folds,
         )
@@ -77,8 +75,7 @@ class ScoredRun:
     def scores(self, metric: str) -> Array:
         """Per-example scores (n,) whose mean is the metric; computed once."""
         if metric not in self._scores:
-            predicted = self.logits if metric == "brier" else self.predictions
-            self._scores[metric] = SCORES[metric](self.labels, predicted)
+            self._scores[metric] = SCORES[metric](self.targets, self.outputs)
         return self._scores[metric]
 
 
@@ -90,13 +87,13 @@ def scores_of(runs: Sequence[ScoredRun], metric: str) -> Array:
 
 def examples_of(
     runs: Sequence[ScoredRun],
-) -> tuple[NDArray[np.int64], NDArray[np.int64] | None, NDArray[np.int64] | None]:
-    """Label, cluster and fold of each test example (n,), in the order of :func:`scores_of`."""
+) -> tuple[NDArray[Any], NDArray[np.int64] | None, NDArray[np.int64] | None]:
+    """Target, cluster and fold of each test example (n,), in the order of :func:`scores_of`."""
     tested = runs if runs[0].folds else runs[:1]
-    labels = np.concatenate([r.labels for r in tested])
+    targets = np.concatenate([r.targets for r in tested])
     groups = [r.groups for r in tested if r.groups is not None]
-    folds = np.repeat(np.arange(len(tested)), [len(r.labels) for r in tested])
-    return labels, np.concatenate(groups) if groups else None, folds if runs[0].folds else None
+    folds = np.repeat(np.arange(len(tested)), [len(r.targets) for r in tested])
+    return targets, np.concatenate(groups) if groups else None, folds if runs[0].folds else None
 
 
 def pairing_errors(sides: Mapping[str, Sequence[ScoredRun]]) -> Iterator[str]:
@@ -136,7 +133,7 @@ def pairing_errors(sides: Mapping[str, Sequence[ScoredRun]]) -> Iterator[str]:
             yield f"no {what} digest was recorded"
         if any(len(found) > 1 for found in digests):
             yield f"{what} digests differ"
-    for attribute in ("labels", "groups"):
+    for attribute in ("targets", "groups"):
         arrays = [[getattr(r, attribute) for r in same] for same in shared]
         if any(not np.array_equal(a, same[0]) for same in arrays for a in same):
             yield f"test {attribute} differ"

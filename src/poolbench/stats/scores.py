@@ -1,6 +1,6 @@
 """Per-example scores whose mean over the test set is the metric.
 
-**n** test examples, **C** classes, **R** runs; predictions may have leading axes (``...``).
+**n** test examples, **C** classes, **R** runs.
 """
 
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from scipy import special
 Array = NDArray[np.float64]
 
 
-def accuracy_scores(labels: NDArray[Any], predictions: NDArray[Any]) -> Array:
-    """1.0 where the prediction is right, else 0.0: labels (n,), predictions (..., n)."""
-    return np.asarray(np.asarray(predictions) == np.asarray(labels), dtype=np.float64)
+def accuracy_scores(targets: NDArray[Any], outputs: NDArray[Any]) -> Array:
+    """1.0 where the class with the highest logit is right, else 0.0: shape (n,)."""
+    return np.asarray(outputs.argmax(axis=-1) == targets, dtype=np.float64)
 
 
 def macro_f1_scores(labels: NDArray[Any], predictions: NDArray[Any]) -> Array:
-    """Jackknife pseudo-values of macro-F1 (Efron and Stein 1981), shape (..., n).
+    """Jackknife pseudo-values of macro-F1 (Efron and Stein 1981) from predicted classes (..., n).
 
     The pseudo-value of an example is n F - (n-1) F(without it). Macro-F1 is the mean over the
     classes that occur in ``labels``, so all poolers and all left-out examples average the same
@@ -58,10 +58,10 @@ def brier_scores(labels: NDArray[Any], logits: NDArray[Any]) -> Array:
     return np.asarray(1 - np.square(errors).sum(axis=-1) / 2)
 
 
-# Functions of the labels and of the predicted classes; of the logits for the Brier score.
-SCORES: dict[str, Callable[..., Array]] = {
+# Functions of targets and outputs as in runs/predictions.py.
+SCORES: dict[str, Callable[[NDArray[Any], NDArray[Any]], Array]] = {
     "accuracy": accuracy_scores,
-    "f1_macro": macro_f1_scores,
+    "f1_macro": lambda targets, outputs: macro_f1_scores(targets, outputs.argmax(axis=-1)),
     "brier": brier_scores,
 }
 
@@ -75,7 +75,8 @@ def baseline_scores(labels: NDArray[Any], metric: str) -> dict[str, Array]:
     shares = np.bincount(labels) / len(labels)
     guess, present = 1 / np.count_nonzero(shares), shares[shares > 0]
     chance = guess if metric == "accuracy" else np.mean(2 * present * guess / (present + guess))
-    majority = SCORES[metric](labels, np.full(len(labels), shares.argmax()))
+    always = np.eye(len(shares))[np.full(len(labels), shares.argmax())]
+    majority = SCORES[metric](labels, always)
     return {"majority class": majority, "chance": np.full(len(labels), chance)}
 
 

@@ -8,11 +8,10 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
+from poolbench.runs.protocol import METRIC_NAMES
 from poolbench.stats.paired_test import Crossed, paired, seed_means
 from poolbench.stats.power import MOST_SEEDS
 from poolbench.stats.scores import Array
-
-METRIC_NAMES = {"accuracy": "accuracy", "f1_macro": "macro-F1", "brier": "Brier score"}
 
 
 class Word(StrEnum):

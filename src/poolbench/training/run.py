@@ -21,11 +21,11 @@ from poolbench.core.redact import redacted
 from poolbench.core.sources import code_digest
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.runs.identity import RunSpec
+from poolbench.runs.predictions import Predictions
 from poolbench.runs.record import (
     DataSummary,
     Digests,
     Parameters,
-    Predictions,
     RunRecord,
     write_record,
 )
@@ -162,9 +162,8 @@ def _predictions(module: LitPooledModel, data: TokenizedDataset, folds: int) -> 
     ids, logits = ids[order], logits[order]
     return Predictions(
         example_ids=(ids if folds else ids - data.splits["test"][0]).numpy(),
-        labels=data.labels[ids].numpy(),
-        predictions=logits.argmax(dim=1).numpy(),
-        logits=logits.numpy().astype(np.float32),
+        targets=data.labels[ids].numpy(),
+        outputs=logits.numpy().astype(np.float32),
         groups=None if data.groups is None else data.groups[ids].numpy(),
     )
 

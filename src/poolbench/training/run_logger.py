@@ -157,7 +157,7 @@ class RunLogger(pl.Callback):
 def predictions(record: RunRecord, texts: Sequence[str]) -> list[list[Any]]:
     """The first test texts with what was predicted, as a table."""
     names, kept = record.data.classes, record.predictions
-    outputs = zip(kept.labels[:TEXTS].tolist(), kept.predictions.tolist(), strict=False)
+    outputs = zip(kept.targets[:TEXTS].tolist(), kept.predicted.tolist(), strict=False)
     rows = [[texts[i], names[y], names[g], y == g] for i, (y, g) in enumerate(outputs)]
     return [["text", "label", "prediction", "correct"], *rows]
 

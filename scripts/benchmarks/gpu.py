@@ -37,8 +37,9 @@ from poolbench.data.collate import Batch
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.encoders.layer_mix import SingleLayer
 from poolbench.encoders.toy import ScratchEncoder
+from poolbench.tasks.heads import LinearHead
 from poolbench.training.config import build, target_of
-from poolbench.training.model import LinearHead, PooledClassifier
+from poolbench.training.model import PooledModel
 
 POOLERS = Path(__file__).parents[2] / "conf/pooler"
 OURS = "poolbench"
@@ -203,7 +204,7 @@ def time_poolers(size: Size, device: torch.device, rounds: int) -> None:
 
 def _models(
     encoder: ScratchEncoder, size: Size, data: TokenizedDataset
-) -> Iterator[tuple[str, PooledClassifier]]:
+) -> Iterator[tuple[str, PooledModel]]:
     """Every pooler of ``conf/pooler`` that this encoder is deep enough for, as a model."""
     supplied = {
         "token_counts": torch.bincount(data.ids, minlength=size.vocabulary),
@@ -220,7 +221,7 @@ def _models(
             head = LinearHead(pooler.output_dim, CLASSES)
             layers = SingleLayer(size.width, size.layers, -1)
             name = str(path.relative_to(POOLERS).with_suffix(""))
-            yield name, PooledClassifier(encoder, layers, pooler, head)
+            yield name, PooledModel(encoder, layers, pooler, head)
 
 
 def _pooled(
@@ -241,7 +242,7 @@ def _pooled(
                 yield name, model.to(device).eval().pool(states, batch).float().cpu()
 
 
-def _pool_often(model: PooledClassifier, states: Tensor, batch: Batch, train: bool) -> None:
+def _pool_often(model: PooledModel, states: Tensor, batch: Batch, train: bool) -> None:
     leaf = states.requires_grad_(train)
     for _ in range(10):
         with torch.set_grad_enabled(train), _autocast(states.device, torch.bfloat16):

@@ -18,9 +18,10 @@ from poolbench.encoders.layer_mix import SingleLayer
 from poolbench.encoders.toy import FIRST_WORD, START, ScratchEncoder
 from poolbench.poolers.mean import MeanPooler
 from poolbench.tasks.classification import Classification
+from poolbench.tasks.heads import LinearHead
 from poolbench.training.config import OptimizerConfig
 from poolbench.training.lit_module import LitPooledModel
-from poolbench.training.model import LinearHead, PooledClassifier
+from poolbench.training.model import PooledModel
 
 CLASSES, BATCH, LR = 2, 32, 2e-5
 RECIPE = {"_target_": "torch.optim.AdamW", "lr": LR, "encoder_lr": LR, "weight_decay": 0.01}
@@ -50,7 +51,8 @@ def token_ids(size: Size) -> TokenizedDataset:
     labels = torch.randint(CLASSES, (size.texts,), generator=draw)
     none = torch.arange(0)
     splits = {"train": torch.arange(size.texts), "validation": none, "test": none}
-    return TokenizedDataset(ids, starts, labels, splits, ("0", "1"))
+    members = torch.arange(len(labels)).unsqueeze(1)
+    return TokenizedDataset(ids, starts, labels, members, splits, ("0", "1"))
 
 
 def encoder_of(size: Size) -> ScratchEncoder:
@@ -79,9 +81,9 @@ def our_training(
         encoder.compile(dynamic=True)
     width = encoder.hidden_dim
     layers, pooler = SingleLayer(width, encoder.depth, -1), MeanPooler(width)
-    model = PooledClassifier(encoder, layers, pooler, LinearHead(width, CLASSES))
+    model = PooledModel(encoder, layers, pooler, LinearHead(width, CLASSES))
     optimizer = OptimizerConfig.model_validate(RECIPE)
-    module = LitPooledModel(model, Classification(CLASSES), optimizer, seed=0)
+    module = LitPooledModel(model, Classification(data), optimizer, seed=0)
     trainer = pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=1,

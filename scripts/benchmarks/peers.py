@@ -33,10 +33,9 @@ from torch.utils.data import DataLoader
 
 from poolbench.core.errors import UserError
 from poolbench.data.tokenized import tokenize_texts
-from poolbench.encoders.feature_cache import cache_hidden_states, cache_pooled
+from poolbench.encoders.feature_cache import cache_hidden_states, pooled_vectors
 from poolbench.encoders.huggingface import PretrainedEncoder
 from poolbench.poolers import masked
-from poolbench.tasks.classification import Classification
 from poolbench.training.config import Config
 from poolbench.training.lit_module import LitPooledModel
 from poolbench.training.session import Session
@@ -69,8 +68,8 @@ def encode(config: Config, options: argparse.Namespace) -> None:
         data = tokenize_texts(texts, encoder.tokenize)
         with tempfile.TemporaryDirectory() as folder:
             cached = cache_hidden_states(packed, data, Path(folder), max_gb=100.0, progress=False)
-            vectors[OURS] = cache_pooled(
-                lambda states, batch: masked.mean(states[:, :, -1], batch.pooling_mask),
+            (vectors[OURS],) = pooled_vectors(
+                [lambda states, batch: masked.mean(states[:, :, -1], batch.pooling_mask)],
                 cached,
                 data,
             )
@@ -139,7 +138,7 @@ def finetune(config: Config, options: argparse.Namespace) -> None:
 
 def _our_training(session: Session, config: Config) -> Training:
     model = session.model(config)
-    task = Classification(model.head.output_dim)
+    task = session.task(config)
     module = LitPooledModel(model, task, config.optimizer, config.seed)
     trainer = pl.Trainer(
         **config.trainer.model_dump(exclude={"compile"}),

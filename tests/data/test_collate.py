@@ -16,6 +16,7 @@ def dataset(rows: list[list[int]] = ROWS) -> TokenizedDataset:
         ids=torch.tensor([i for row in rows for i in row], dtype=torch.int32),
         starts=torch.tensor([0, *torch.tensor([len(r) for r in rows]).cumsum(0).tolist()]),
         labels=torch.arange(n) % 2,
+        members=torch.arange(n).unsqueeze(1),
         splits=dict(zip(("train", "validation", "test"), (first, *[second] * 2), strict=True)),
     )
 

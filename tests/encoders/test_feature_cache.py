@@ -9,7 +9,7 @@ from poolbench.core.errors import UserError
 from poolbench.data.loaders import movie_reviews
 from poolbench.data.tokenized import TokenizedDataset, tokenize_splits
 from poolbench.encoders import feature_cache
-from poolbench.encoders.feature_cache import cache_file, cache_hidden_states, cache_pooled
+from poolbench.encoders.feature_cache import cache_file, cache_hidden_states, pooled_vectors
 from tests.encoders.families import scratch
 from tests.tiny_bert import REVIEWS
 
@@ -55,7 +55,7 @@ def test_pooled_vectors_are_those_of_any_batch(
     def pool(states: torch.Tensor, batch) -> torch.Tensor:
         return (states[:, :, 0] * batch.pooling_mask.unsqueeze(2)).sum(1)
 
-    pooled = cache_pooled(pool, cached, dataset, pooled_tokens)
+    (pooled,) = pooled_vectors([pool], cached, dataset, pooled_tokens)
     assert pooled.shape == (len(dataset.labels), 64)
     for rows in ([5, 90, 17], [3]):
         batch = cached.collate(dataset, torch.tensor(rows), pooled_tokens)

@@ -11,7 +11,6 @@ import torch
 from pytorch_lightning.plugins.precision import MixedPrecision
 
 from poolbench.data.collate import Batch
-from poolbench.tasks.classification import Classification
 from poolbench.training import sweep
 from poolbench.training.launch import compose_runs
 from poolbench.training.lit_module import LitPooledModel
@@ -50,7 +49,7 @@ def module_of(session: Session, *overrides: str) -> tuple[LitPooledModel, Batch]
     data = session.datamodule(config)
     (batch, *_) = data.train_dataloader()
     model = copy.deepcopy(session.model(config))
-    module = LitPooledModel(model, Classification(2), config.optimizer, config.seed)
+    module = LitPooledModel(model, session.task(config), config.optimizer, config.seed)
     return module, batch
 
 

@@ -126,7 +126,7 @@ def test_cached_vectors_and_cached_states_give_the_same_run(run, monkeypatch) ->
     same += ["layers=last4_mean"]
     fast = run(*same, "study=fast")
     monkeypatch.setattr(
-        "poolbench.training.model.PooledClassifier.has_fixed_vectors", property(lambda _: False)
+        "poolbench.training.model.PooledModel.has_fixed_vectors", property(lambda _: False)
     )
     slow = run(*same, "study=slow")
     np.testing.assert_allclose(logits(fast), logits(slow), rtol=1e-4, atol=1e-5)

@@ -1,6 +1,7 @@
 """Runs on real text: what they leave behind, what they share, what they never mix."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,16 @@ import pytest
 import torch
 
 from poolbench.core.errors import DivergedError
+from poolbench.data.tokenized import tokenize_texts
 from poolbench.encoders.layer_mix import SingleLayer
 from poolbench.poolers.mean import MeanPooler
 from poolbench.stats.compare import ScoredRun
 from poolbench.tasks.classification import Classification
+from poolbench.tasks.heads import LinearHead
 from poolbench.training import config
 from poolbench.training.launch import compose_runs
 from poolbench.training.lit_module import LitPooledModel
-from poolbench.training.model import LinearHead, PooledClassifier
+from poolbench.training.model import PooledModel
 from tests.conftest import TINY, logits, rejection
 
 
@@ -158,11 +161,10 @@ def test_an_encoder_with_too_few_positions_is_rejected(run) -> None:
 
 
 def test_the_schedule_warms_up_and_comes_down(scratch_encoder, monkeypatch) -> None:
-    model = PooledClassifier(
-        scratch_encoder, SingleLayer(64, 2, -1), MeanPooler(64), LinearHead(64, 2)
-    )
+    model = PooledModel(scratch_encoder, SingleLayer(64, 2, -1), MeanPooler(64), LinearHead(64, 2))
     optimizer = compose_runs("optimizer.warmup=0.2")[0].config.optimizer
-    module = LitPooledModel(model, Classification(2), optimizer, seed=0)
+    data = replace(tokenize_texts([], lambda _: ([], 0)), class_names=("a", "b"))
+    module = LitPooledModel(model, Classification(data), optimizer, seed=0)
     monkeypatch.setattr(
         LitPooledModel,
         "trainer",
@@ -203,6 +205,6 @@ def test_the_record_says_how_batches_were_made(run) -> None:
 
 def test_a_head_of_another_width_is_rejected(scratch_encoder) -> None:
     parts = SingleLayer(64, 2, -1), MeanPooler(64), LinearHead(32, 2)
-    message = rejection(lambda: PooledClassifier(scratch_encoder, *parts))
+    message = rejection(lambda: PooledModel(scratch_encoder, *parts))
     assert "32" in message
     assert "64" in message

@@ -65,6 +65,15 @@ def check_hidden_and_mask(hidden: Tensor, mask: Tensor | None, hidden_dim: int) 
         )
 
 
+def check_same_shape(outputs: Tensor, targets: Tensor) -> None:
+    """Check that there is one target for each output: torch would broadcast them silently."""
+    if outputs.shape != targets.shape:
+        raise ShapeError(
+            f"outputs are {_shape(outputs)} but targets {_shape(targets)}: a loss needs one target "
+            "for each output; build the head with as many outputs as there are targets"
+        )
+
+
 def check_pooled(pooled: Tensor, hidden: Tensor, output_dim: int) -> None:
     """Check a pooler's output: one vector of width ``output_dim`` for each text."""
     expected = (hidden.shape[0], output_dim)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Num
 from torch import Tensor
 
 from poolbench.data.tokenized import TokenizedDataset
@@ -16,13 +16,17 @@ PaddingSide = Literal["left", "right"]
 
 @dataclass(frozen=True)
 class Batch:
-    """Token ids, masks and labels of a few texts."""
+    """Token ids, masks and labels of B examples of K texts each, KB texts in all.
 
-    input_ids: Int[Tensor, "B T"]
-    attention_mask: Bool[Tensor, "B T"]
-    pooling_mask: Bool[Tensor, "B T"]
-    labels: Int[Tensor, " B"]
+    The first texts of all examples come first, then the second ones.
+    """
+
+    input_ids: Int[Tensor, "KB T"]
+    attention_mask: Bool[Tensor, "KB T"]
+    pooling_mask: Bool[Tensor, "KB T"]
+    labels: Num[Tensor, "B *C"]
     example_ids: Int[Tensor, " B"]
+    text_ids: Int[Tensor, " KB"]
     tokens: int  # real ones, known on the host: counting them on a GPU would synchronise
 
     def __len__(self) -> int:
@@ -53,15 +57,16 @@ def collate(
 
     Example:
         >>> ids, starts = torch.tensor([5, 6, 7]), torch.tensor([0, 2, 3])
-        >>> dataset = TokenizedDataset(ids, starts, labels=torch.tensor([0, 1]))
-        >>> collate(dataset, torch.tensor([0, 1]), pad_id=99).input_ids
+        >>> pair = torch.tensor([[0, 1]])
+        >>> dataset = TokenizedDataset(ids, starts, labels=torch.tensor([1]), members=pair)
+        >>> collate(dataset, torch.tensor([0]), pad_id=99).input_ids
         tensor([[ 5,  6],
                 [ 7, 99]])
     """
     # numpy: on a few dozen rows its operations take a third of the time of torch's.
-    examples, starts = rows.numpy(), dataset.starts.numpy()
-    first = starts[examples]
-    lengths = starts[examples + 1] - first
+    texts, starts = dataset.members.numpy()[rows.numpy()].T.ravel(), dataset.starts.numpy()
+    first = starts[texts]
+    lengths = starts[texts + 1] - first
     width = max(int(lengths.max()), 1)
     position = np.arange(width)
     if padding_side == "left":
@@ -69,7 +74,7 @@ def collate(
         real = position >= 0
     else:
         real = position < lengths[:, None]
-    # In the padding the index points at another example's token, or past the end.
+    # In the padding the index points at another text's token, or past the end.
     found = dataset.ids.numpy().take(first[:, None] + position, mode="clip")
     input_ids = torch.from_numpy(np.where(real, found, pad_id).astype(np.int64))
     mask = torch.from_numpy(real)
@@ -78,7 +83,8 @@ def collate(
         input_ids=input_ids,
         attention_mask=mask,
         pooling_mask=pooled,
-        labels=torch.from_numpy(dataset.labels.numpy()[examples]),
+        labels=torch.from_numpy(dataset.labels.numpy()[rows.numpy()]),
         example_ids=rows,
+        text_ids=torch.from_numpy(texts),
         tokens=int(lengths.sum()),
     )

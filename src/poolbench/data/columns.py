@@ -5,12 +5,24 @@ Nothing is repaired silently: an unusable value is an error that names split, ro
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import datasets
 
 from poolbench.core.errors import UserError
 from poolbench.data.tables import Table
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a task needs of a dataset: one text or two, and what is predicted."""
+
+    texts: Literal[1, 2] = 1
+    target: Literal["class", "score", "labels", "relevance"] = "class"
+
+
+ONE_LABEL = Columns()
 
 
 def text_and_label(

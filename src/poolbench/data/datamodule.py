@@ -96,7 +96,7 @@ class TokenizedDataModule(pl.LightningDataModule):
         self.batch_size, self.seed, self.grouped = batch_size, seed, grouped
 
     def train_dataloader(self) -> DataLoader[Any]:
-        lengths = self.dataset.lengths if self.grouped else None
+        lengths = self.dataset.longest if self.grouped else None
         order = (self.dataset.splits["train"], self.batch_size, self.seed, *self._process())
         return self._loader(ShuffledBatches(*order, lengths))
 
@@ -112,7 +112,7 @@ class TokenizedDataModule(pl.LightningDataModule):
 
     def _evaluation(self, split: str) -> DataLoader[Any]:
         examples = self.dataset.splits[split]
-        return self._loader(by_length(self.dataset.lengths, examples, *self._process()))
+        return self._loader(by_length(self.dataset.longest, examples, *self._process()))
 
     def _loader(self, sampler: Iterable[Tensor]) -> DataLoader[Any]:
         # The sampler yields whole batches: indexing all example ids with one returns it unchanged.

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from pathlib import Path
 
@@ -28,15 +28,16 @@ log = logging.getLogger(__name__)
 LAYOUT = "2 float16"
 ENCODED = 64  # texts encoded together
 POOLED = 256  # texts pooled together
+Pool = Callable[[Tensor, Batch], Tensor]  # hidden states of a batch -> (B, P)
 
 
 class CachedHiddenStates(Encoder):
-    """Replaces a frozen encoder: looks hidden states up by example id.
+    """Replaces a frozen encoder: looks hidden states up by the id of a text.
 
     Args:
         encoder: the encoder of the hidden states; its weights are not kept.
         states: (tokens + 1, R, D), the content of a cache file.
-        starts: (N + 1,), index of the first token of each example.
+        starts: (M + 1,), index of the first token of each text.
     """
 
     cached = True
@@ -98,17 +99,30 @@ def cache_size_gb(encoder: Encoder, dataset: TokenizedDataset) -> float:
 
 
 @torch.no_grad()
-def cache_pooled(
-    pool: Callable[[Tensor, Batch], Tensor],
+def pooled_vectors(
+    pools: Sequence[Pool],
     encoder: Encoder,
     dataset: TokenizedDataset,
     pooled_tokens: PooledTokens = "all",
-) -> Float[Tensor, "N P"]:
-    """The pooled vector of every example, by example id; ``pool`` returns (B, P) of a batch."""
+    progress: bool = False,
+) -> list[Float[Tensor, "M P"]]:
+    """The pooled vectors of every text, by its id, from one pass of the encoder for all ``pools``.
+
+    Each returns (B, P) of a batch. The hidden states are not kept.
+    """
     order = dataset.lengths.argsort()  # similar lengths in a batch: little padding
-    batches = (encoder.collate(dataset, rows, pooled_tokens) for rows in order.split(POOLED))
-    pooled = torch.cat([pool(encoder(batch), batch) for batch in batches])
-    return torch.empty_like(pooled).index_copy_(0, order, pooled)
+    texts, device = dataset.one_text_each(), next(encoder.buffers()).device
+    found: list[list[Tensor]] = [[] for _ in pools]
+    batches = order.split(POOLED if encoder.cached else ENCODED)
+    shown = progress and sys.stdout.isatty()
+    title = f"encoding {len(order):,} texts for {len(pools)} runs"
+    for rows in track(batches, title, disable=not shown, transient=True):
+        batch = encoder.collate(texts, rows, pooled_tokens).to(device)
+        states = encoder(batch)
+        for pool, pooled in zip(pools, found, strict=True):
+            pooled.append(pool(states, batch))
+    whole = (torch.cat(pooled) for pooled in found)
+    return [torch.empty_like(v).index_copy_(0, order.to(device), v) for v in whole]
 
 
 def _write(
@@ -121,11 +135,12 @@ def _write(
         encoder.to(device).eval()
         # The longest first: little padding, and memory runs out at the start or not at all.
         batches = dataset.lengths.argsort(descending=True).split(ENCODED)
-        title = f"encoding {len(dataset.labels):,} texts, {2e-6 * prod(shape):,.0f} MB"
+        texts = dataset.one_text_each()
+        title = f"encoding {len(dataset.lengths):,} texts, {2e-6 * prod(shape):,.0f} MB"
         with torch.inference_mode():
             shown = progress and sys.stdout.isatty()
             for rows in track(batches, title, disable=not shown, transient=True):
-                batch = encoder.collate(dataset, rows)
+                batch = encoder.collate(texts, rows)
                 real = batch.attention_mask
                 hidden = encoder(batch.to(device)).half().cpu()[real]
                 if not hidden.isfinite().all():
@@ -151,7 +166,7 @@ def _map(path: Path, shape: tuple[int, ...], write: bool = False) -> Tensor:
 
 def _token_index(batch: Batch, starts: Tensor) -> Tensor:
     """(B, T): the index of each real token in the dataset."""
-    return batch.attention_mask.cumsum(1) - 1 + starts[batch.example_ids].unsqueeze(1)
+    return batch.attention_mask.cumsum(1) - 1 + starts[batch.text_ids].unsqueeze(1)
 
 
 def _intact(path: Path) -> bool:

@@ -17,7 +17,7 @@ from poolbench.data.collate import Batch
 from poolbench.encoders.base import Encoder
 from poolbench.inference.load import TrainedModel
 from poolbench.runs.explanations import Explanation
-from poolbench.training.model import PooledClassifier
+from poolbench.training.model import PooledModel
 
 GRADIENT = "gradient × input of the predicted logit"
 EMPTY = "\N{OPEN BOX}"  # shown for a token that stands for no character
@@ -52,7 +52,7 @@ def _explain(trained: TrainedModel, text: str) -> Explanation:
 
 
 def token_weights(
-    model: PooledClassifier, states: Float[Tensor, "B T R D"], batch: Batch
+    model: PooledModel, states: Float[Tensor, "B T R D"], batch: Batch
 ) -> Float[Tensor, "B T"]:
     """The pooler's own weights, or gradient × input with absolute values that sum to 1."""
     if model.pooler.weights_label is not None:

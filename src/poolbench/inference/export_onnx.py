@@ -16,13 +16,13 @@ from poolbench.core.errors import UserError
 from poolbench.data.collate import Batch
 from poolbench.inference.export import exportable_encoder, save_tokenizer, write_description
 from poolbench.inference.load import TrainedModel
-from poolbench.training.model import PooledClassifier
+from poolbench.training.model import PooledModel
 
 
 class OnnxClassifier(nn.Module):
     """A model with the two inputs that every tokenizer provides."""
 
-    def __init__(self, model: PooledClassifier, unpooled_ids: tuple[int, ...]) -> None:
+    def __init__(self, model: PooledModel, unpooled_ids: tuple[int, ...]) -> None:
         super().__init__()
         self.model, self.unpooled_ids = model, unpooled_ids
 
@@ -33,8 +33,10 @@ class OnnxClassifier(nn.Module):
         pooled = mask
         for token in self.unpooled_ids:
             pooled = pooled & (input_ids != token)
-        unused = input_ids[:, 0]  # labels and example ids
-        logits: Tensor = self.model(Batch(input_ids, mask, pooled, unused, unused, tokens=0))
+        unused = input_ids[:, 0]  # labels and ids
+        logits: Tensor = self.model(
+            Batch(input_ids, mask, pooled, unused, unused, unused, tokens=0)
+        )
         return logits
 
 

@@ -11,7 +11,7 @@ from poolbench.core.errors import UserError
 from poolbench.encoders.layer_mix import SingleLayer
 from poolbench.inference.export import exportable_encoder, save_tokenizer, write_description
 from poolbench.inference.load import TrainedModel
-from poolbench.training.model import LinearHead, MlpHead
+from poolbench.tasks.heads import LinearHead, MlpHead
 
 # Pooler class -> the same pooling in sentence-transformers; the tests compare each.
 MODES: dict[str, tuple[str, ...]] = {

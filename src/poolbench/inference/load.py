@@ -1,7 +1,7 @@
 """Load a trained run to use it on new texts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,8 +13,8 @@ from poolbench.data.collate import Batch
 from poolbench.data.tokenized import tokenize_texts
 from poolbench.runs.record import RECORD, RunRecord, read_record
 from poolbench.training.callbacks import is_intact
-from poolbench.training.config import Config, check_components, validate
-from poolbench.training.model import PooledClassifier, build_parts, required_layers
+from poolbench.training.config import Config, check_components, target_of, validate
+from poolbench.training.model import PooledModel, build_parts, build_task, required_layers
 from poolbench.training.session import Session
 
 BATCH_SIZE = 64
@@ -29,7 +29,7 @@ class TrainedModel:
 
     record: RunRecord
     config: Config
-    model: PooledClassifier
+    model: PooledModel
     session: Session
 
     @property
@@ -48,9 +48,24 @@ class TrainedModel:
 
     @torch.inference_mode()
     def logits(self, texts: Sequence[str]) -> Float[Tensor, "N C"]:
-        """Logits of each text, in their order."""
+        """Outputs of the head for each text, in their order: logits, or one score.
+
+        Raises:
+            UserError: the task predicts something of two texts.
+        """
+        if target_of(self.config.task).columns.texts == 2:
+            raise UserError(
+                f"{self.record.run.label}: task={self.record.task} predicts something of two "
+                "texts; export the pooled vectors with scripts/export.py"
+            )
         found = [self.model(batch) for batch in self.batches(texts)]
-        return torch.cat(found) if found else torch.zeros(0, len(self.classes))
+        return torch.cat(found) if found else torch.zeros(0, self.model.head.output_dim)
+
+    @torch.inference_mode()
+    def vectors(self, texts: Sequence[str]) -> Float[Tensor, "N P"]:
+        """Pooled vectors of each text, in their order."""
+        model, batches = self.model, self.batches(texts)
+        return torch.cat([model.pool(model.encoder(batch), batch) for batch in batches])
 
 
 def load(folder: Path, session: Session | None = None) -> TrainedModel:
@@ -69,16 +84,16 @@ def load(folder: Path, session: Session | None = None) -> TrainedModel:
     encoder = session.encoder(config)
     if encoder.digest != record.digests.encoder:
         raise UserError(f"{folder}: the files of the encoder have changed: restore them")
-    state, classes = _weights(folder / "checkpoints/best.ckpt"), len(record.data.classes)
+    state = _weights(folder / "checkpoints/best.ckpt") if record.trained else {}
+    nothing = tokenize_texts([], lambda _: ([], 0))
+    task = build_task(config, replace(nothing, class_names=tuple(record.data.classes)))
     try:
-        parts = build_parts(
-            config, encoder, classes, lambda: session.inputs(config).data.token_counts
-        )
+        parts = build_parts(config, encoder, task, lambda: session.inputs(config).data.token_counts)
         encoder = encoder.with_layers(required_layers(parts[0], parts[1], encoder))
-        model = PooledClassifier(encoder, *parts)
+        model = PooledModel(encoder, *parts)
         if encoder.tuning == "frozen":  # not in the checkpoint
             state |= encoder.state_dict(prefix="encoder.")
-        model.load_state_dict(state)
+        model.load_state_dict(state, strict=record.trained)
     except (TypeError, AttributeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{folder} was written by another version of the code: {reason}") from error

@@ -17,6 +17,9 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.strategies import Strategy
 
 from poolbench.data.collate import Batch
+from poolbench.data.tokenized import TokenizedDataset
+from poolbench.encoders.base import PooledTokens
+from poolbench.encoders.feature_cache import pooled_vectors
 from poolbench.runs.identity import RunSpec
 from poolbench.runs.progress import PROGRESS, RunProgress, write_progress
 
@@ -86,6 +89,19 @@ class TrainingSpeed(pl.Callback):
             "perf/padding_ratio": positions / tokens,
             "perf/host_wait_share": waited / seconds,
         }
+
+
+class PooledCorpus(pl.Callback):
+    """Pools all texts with the best weights before the test of a task that ranks documents."""
+
+    def __init__(self, data: TokenizedDataset, pooled_tokens: PooledTokens) -> None:
+        self.data, self.pooled_tokens = data, pooled_tokens
+
+    def on_test_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        model: Any = module.model
+        if model.vectors is None:
+            pools = [model.pool]
+            (model.vectors,) = pooled_vectors(pools, model.encoder, self.data, self.pooled_tokens)
 
 
 class ProgressFile(pl.Callback):

@@ -7,33 +7,33 @@ from poolbench.data.tokenized import TokenizedDataset
 from poolbench.encoders.base import PooledTokens
 from poolbench.poolers import contract
 from poolbench.runs.record import ContractLine
-from poolbench.training.model import PooledClassifier
+from poolbench.training.model import PooledModel
 
 TEXTS = 8
 EXACT = 1e-4  # relative error of float32 sums in another order, through all layers of an encoder
 
 
 def certify(
-    model: PooledClassifier, data: TokenizedDataset, pooled_tokens: PooledTokens
+    model: PooledModel, data: TokenizedDataset, pooled_tokens: PooledTokens
 ) -> dict[str, ContractLine]:
     """Each line of the contract: its promise, the deviation found, the limit, whether it is kept.
 
-    The lines of ``poolers/contract.py`` are measured on the hidden states of a few validation texts
-    of all lengths; two more lines include the encoder.
+    The lines of ``poolers/contract.py`` are measured on the hidden states of a few test texts of
+    all lengths; two more lines include the encoder.
 
     Args:
         model: with an encoder that computes states; left in eval mode.
         data: tokenized for that encoder.
     """
     model.eval()
-    encoder = model.encoder
+    encoder, texts = model.encoder, data.one_text_each()
 
     def pooled(rows: Tensor) -> Tensor:
-        batch = encoder.collate(data, rows, pooled_tokens)
+        batch = encoder.collate(texts, rows, pooled_tokens)
         return model.pool(encoder(batch), batch)
 
     rows = _texts_of_all_lengths(data)
-    batch = encoder.collate(data, rows, pooled_tokens)
+    batch = encoder.collate(texts, rows, pooled_tokens)
     with torch.no_grad():
         states = encoder(batch)
         hidden = model.layers(model.select(model.layers.indices, states))
@@ -66,7 +66,7 @@ def _line(promise: str, found: Tensor, expected: Tensor) -> ContractLine:
 
 
 def _texts_of_all_lengths(data: TokenizedDataset) -> Tensor:
-    """A few validation texts, from the shortest to the longest."""
-    rows = data.splits["validation"]
+    """A few test texts, from the shortest to the longest."""
+    rows = data.members[data.splits["test"]].unique()
     places = torch.linspace(0, len(rows) - 1, min(TEXTS, len(rows))).long()
     return rows[data.lengths[rows].argsort(stable=True)][places.unique()]

@@ -28,7 +28,7 @@ from pydantic import (
 
 from poolbench.core.errors import UserError
 from poolbench.runs.identity import display_name, flatten
-from poolbench.runs.protocol import Protocol
+from poolbench.runs.protocol import METRICS, Protocol
 
 # Modules whose objects may be built from a configuration; ``allow_targets`` adds others.
 ALLOWED_TARGETS = ("poolbench.", "torch.optim.")
@@ -38,7 +38,8 @@ COMPONENTS = {
     "encoder": "poolbench.encoders.base.Encoder",
     "layers": "poolbench.encoders.layer_mix.LayerMix",
     "pooler": "poolbench.poolers.base.Pooler",
-    "head": "poolbench.training.model.Head",
+    "head": "poolbench.tasks.heads.Head",
+    "task": "poolbench.tasks.base.Task",
     "logger": "poolbench.training.run_logger.RunLogger pytorch_lightning.loggers.Logger",
 }
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
@@ -108,6 +109,7 @@ class Config(_Group):
     layers: Component
     pooler: Component
     head: Component
+    task: Component
     logger: Component
     optimizer: OptimizerConfig
     trainer: TrainerConfig
@@ -119,6 +121,7 @@ class Config(_Group):
     batch_size: PositiveInt
     batching: Literal["packed", "padded", "grouped"]
     pooled_tokens: Literal["all", "content"]
+    pair_features: Literal["uv", "abs_diff", "product", "uv_abs_diff", "all"] | None = None
     patience: PositiveInt
     output_dir: Annotated[str, BeforeValidator(_text), Field(min_length=1)]
     allow_targets: list[Annotated[str, Field(pattern=r"^\w[\w.]*\.$")]]
@@ -180,6 +183,15 @@ def check_components(config: Config) -> None:
         target = target_of(component, config.allow_targets)
         _check_made(target, made, group)
         check_arguments(target, _knobs(component), group)
+    task = target_of(config.task, config.allow_targets)
+    known = METRICS[task.name]
+    if config.comparison.metric not in known:
+        raise UserError(
+            f"comparison.metric={config.comparison.metric}: {task.name} has {', '.join(known)}"
+        )
+    if bool(config.pair_features) != ("pair_features" in inspect.signature(task).parameters):
+        needs = "needs" if config.pair_features is None else "has no"
+        raise UserError(f"task={task.name} {needs} pair_features")
     optimizer = target_of({"_target_": config.optimizer.target}, config.allow_targets)
     _check_made(optimizer, "torch.optim.Optimizer", "optimizer")
 

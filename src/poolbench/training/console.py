@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from poolbench.runs.identity import RunSpec, format_setting
+from poolbench.runs.protocol import METRIC_NAMES, METRICS
 from poolbench.runs.record import RECORD, RunRecord
 
 Row = tuple[RunSpec, RunRecord | None]
@@ -59,7 +60,8 @@ class Progress(pl.Callback):
             self.seconds[spec.variant].append(record.seconds["wall"])
         outcome = f"{record.status}, {record.error}"
         if record.ok:
-            outcome = f"accuracy {record.metrics['test/accuracy']:.4f}"
+            metric = spec.setting("comparison.metric")
+            outcome = f"{METRIC_NAMES[metric]} {record.metrics[f'test/{metric}']:.4f}"
         if self.total > 1:
             line = f"{self._count(timed=not self.terminal)} {self._name(spec)}: {outcome}"
             get_console().print(line, markup=False, highlight=False, soft_wrap=True)
@@ -136,12 +138,13 @@ def _print_run(record: RunRecord) -> None:
     """Accuracy, speed, size, and where everything is."""
     spec, metrics, parameters = record.run, record.metrics, record.parameters
     tuning = spec.setting("encoder.tuning")
-    best = f"{metrics['best/val_accuracy']:.4f} after epoch {metrics['best/epoch'] + 1:.0f}"
     rows = [
-        ("test accuracy", f"{metrics['test/accuracy']:.4f}"),
-        ("test macro-F1", f"{metrics['test/f1_macro']:.4f}"),
-        ("best validation", best),
+        (f"test {METRIC_NAMES[name.removeprefix('test/')]}", f"{metrics[name]:.4f}")
+        for name in _measured(record)
     ]
+    if "best/epoch" in metrics:
+        best = f"{best_validation(record):.4f} after epoch {metrics['best/epoch'] + 1:.0f}"
+        rows.append(("best validation", best))
     if "perf/samples_per_sec" in metrics:
         speed = f"{metrics['perf/samples_per_sec']:,.0f} examples/s"
         tokens = f"{metrics['perf/tokens_per_sec']:,.0f} tokens/s"
@@ -162,6 +165,23 @@ def _print_run(record: RunRecord) -> None:
         print(f"  {name:<16} {value}")
 
 
+def best_validation(record: RunRecord) -> float | None:
+    """The validation metric of the best epoch; None if nothing was trained."""
+    found = [
+        value
+        for name, value in record.metrics.items()
+        if name.startswith("best/val_") and name != "best/val_loss"
+    ]
+    return record.metrics.get(f"best/val_{METRICS[record.task][0]}", next(iter(found), None))
+
+
+def _measured(record: RunRecord) -> list[str]:
+    """Names of the test metrics of a record, the one that the study compares first."""
+    first = f"test/{record.run.setting('comparison.metric')}"
+    names = [f"test/{name}" for name in METRIC_NAMES if f"test/{name}" in record.metrics]
+    return sorted(names, key=lambda name: name != first)
+
+
 def _print_sweep(results: Sequence[RunRecord]) -> None:
     """A table for each dataset and encoder, with one line for each variant, over its seeds."""
     groups: dict[str, list[RunRecord]] = defaultdict(list)
@@ -174,12 +194,16 @@ def _print_sweep(results: Sequence[RunRecord]) -> None:
         # Relative throughput is measured once for all seeds.
         name = "perf/relative_throughput"
         speeds = [r.metrics[name] for r in records if name in r.metrics]
-        table = tables.setdefault(f"{spec.dataset} × {spec.encoder}", _new_table())
+        first, second = _measured(records[0])[:2]
+        place = f"{spec.dataset} × {spec.encoder}"
+        if place not in tables:
+            tables[place] = _new_table(first, second)
+        table = tables[place]
         table.add_row(
             f"{spec.pooler} {_differences(spec, namesakes)}".strip(),
             str(len(records)),
-            _mean([record.metrics["test/accuracy"] for record in records]),
-            f"{statistics.fmean(record.metrics['test/f1_macro'] for record in records):.4f}",
+            _mean([record.metrics[first] for record in records]),
+            f"{statistics.fmean(record.metrics[second] for record in records):.4f}",
             f"{statistics.median(speeds):.2f} × mean" if speeds else "",
             f"{records[0].parameters.pooler:,}",
         )
@@ -190,10 +214,11 @@ def _print_sweep(results: Sequence[RunRecord]) -> None:
         print("", f"  {place}", *(f"  {line.rstrip()}" for line in lines), sep="\n")
 
 
-def _new_table() -> Table:
+def _new_table(*metrics: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="")
     table.add_column("pooler")
-    for name in ("runs", "test accuracy", "macro-F1", "throughput", "parameters"):
+    first, second = (METRIC_NAMES[metric.removeprefix("test/")] for metric in metrics)
+    for name in ("runs", f"test {first}", second, "throughput", "parameters"):
         table.add_column(name, no_wrap=True)
     return table
 

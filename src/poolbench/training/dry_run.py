@@ -6,7 +6,6 @@ import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
 
 from poolbench.core.errors import DivergedError, UserError, one_line
-from poolbench.tasks.classification import Classification
 from poolbench.training.config import Config
 from poolbench.training.lit_module import LitPooledModel
 from poolbench.training.run import make_trainer, quiet
@@ -33,11 +32,14 @@ def check_step(config: Config, session: Session) -> None:
             raise UserError(f"trainer.devices={trainer.num_devices}: there are {cores} CPU cores")
         if trainer.world_size == 1:
             with torch.random.fork_rng():
-                model, few = session.untrained_model(config), session.datamodule(config, first=2)
-                task = Classification(model.head.output_dim)
+                model, task = session.new_model(config), session.task(config)
+                few = session.datamodule(config, first=2)
                 module = LitPooledModel(model, task, config.optimizer, config.seed)
-                trainer.fit(module, few)
-                trainer.test(module, few, verbose=False)
+                if model.learns:
+                    trainer.fit(module, few)
+                # A test that ranks documents pools all of them first.
+                evaluate = trainer.validate if task.ranks else trainer.test
+                evaluate(module, few, verbose=False)
     except (DivergedError, torch.OutOfMemoryError, MemoryError):
         pass  # the run explains these
     except UserError:

@@ -64,9 +64,9 @@ def _plan_or_train(cfg: DictConfig) -> float | None:
         run([request])
         return None
     # A job of another launcher or sweeper, which may optimize what it gets back.
-    from poolbench.training import sweep
+    from poolbench.training import console, sweep
 
-    return sweep.run_job(request).metrics.get("best/val_accuracy")
+    return console.best_validation(sweep.run_job(request))
 
 
 def run(requests: Sequence[RunRequest], launcher: Launcher | None = None) -> None:

@@ -16,7 +16,7 @@ from poolbench.core.seeding import seed_device, stream_seed
 from poolbench.data.collate import Batch
 from poolbench.tasks.base import Task
 from poolbench.training.config import OptimizerConfig, build
-from poolbench.training.model import PooledClassifier
+from poolbench.training.model import PooledModel
 
 
 class LitPooledModel(pl.LightningModule):
@@ -30,7 +30,7 @@ class LitPooledModel(pl.LightningModule):
     """
 
     def __init__(
-        self, model: PooledClassifier, task: Task, optimizer: OptimizerConfig, seed: int
+        self, model: PooledModel, task: Task, optimizer: OptimizerConfig, seed: int
     ) -> None:
         super().__init__()
         self.model, self.task, self.optimizer_config, self.seed = model, task, optimizer, seed
@@ -74,7 +74,7 @@ class LitPooledModel(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         outputs = self.model(batch)
-        self.task.val_metrics.update(outputs, batch.labels)
+        self.task.val_metrics.update(*self.task.measured(outputs, batch))
         self.log("val/loss", self.task.loss(outputs, batch), batch_size=len(batch), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
@@ -82,9 +82,10 @@ class LitPooledModel(pl.LightningModule):
         self.task.val_metrics.reset()
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
-        outputs = self.model(batch)
-        self.task.test_metrics.update(outputs, batch.labels)
-        self.task.test_details.update(outputs, batch.labels)
+        outputs = self.task.test_outputs(self.model, batch)
+        measured = self.task.test_measured(outputs, batch)
+        self.task.test_metrics.update(*measured)
+        self.task.test_details.update(*measured)
         self.tested.append((batch.example_ids.cpu(), outputs.float().cpu()))
 
     def on_test_epoch_end(self) -> None:

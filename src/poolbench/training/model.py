@@ -1,5 +1,6 @@
 """Encoder, layer mix, pooler and head as one model; each takes its width from the one before."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,58 +11,23 @@ from poolbench.core.errors import UserError
 from poolbench.core.seeding import seeded
 from poolbench.core.shape_checks import check_head, explained
 from poolbench.data.collate import Batch
+from poolbench.data.tokenized import TokenizedDataset
 from poolbench.encoders.base import Encoder
 from poolbench.encoders.layer_mix import LayerMix, SingleLayer
-from poolbench.poolers.base import Pooler, Size
-from poolbench.training.config import Config, Share, build, target_of
+from poolbench.poolers.base import Pooler
+from poolbench.tasks.base import Task
+from poolbench.tasks.heads import Head
+from poolbench.training.config import Config, build, target_of
 
 
-class Head(nn.Module):
-    """From a pooled vector of width P, ``input_dim``, to C outputs of a task, ``output_dim``."""
-
-    def __init__(self, input_dim: int, output_dim: int) -> None:
-        super().__init__()
-        self.input_dim, self.output_dim = input_dim, output_dim
-
-
-class LinearHead(Head):
-    """One linear layer."""
-
-    def __init__(self, input_dim: int, output_dim: int) -> None:
-        super().__init__(input_dim, output_dim)
-        self.classify = nn.Linear(input_dim, output_dim)
-
-    def forward(self, pooled: Float[Tensor, "B P"]) -> Float[Tensor, "B C"]:
-        return self.classify(pooled)
-
-
-class MlpHead(Head):
-    """One hidden layer of ``width`` units with GELU, and dropout before each linear layer."""
-
-    def __init__(
-        self, input_dim: int, output_dim: int, width: Size = 256, dropout: Share = 0.1
-    ) -> None:
-        super().__init__(input_dim, output_dim)
-        self.layers = nn.Sequential(
-            nn.Dropout(dropout),
-            nn.Linear(input_dim, width),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(width, output_dim),
-        )
-
-    def forward(self, pooled: Float[Tensor, "B P"]) -> Float[Tensor, "B C"]:
-        return self.layers(pooled)
-
-
-class PooledClassifier(nn.Module):
+class PooledModel(nn.Module):
     """``head(pooler(layers(encoder(batch))))``.
 
     Args:
         encoder: computes the hidden states of all layers that ``layers`` and ``pooler`` need.
 
     Attributes:
-        vectors: (N, P) cached pooled vectors of all examples where they never change, else None.
+        vectors: (M, P) pooled vectors of all texts where they never change, else None.
 
     Raises:
         ShapeError: the head was built for another width than the pooler's.
@@ -79,10 +45,11 @@ class PooledClassifier(nn.Module):
         self.train()
 
     def forward(self, batch: Batch) -> Float[Tensor, "B C"]:
+        """Outputs of the head for each example of a batch."""
         if self.vectors is None:
             pooled = self.pool(self.encoder(batch), batch)
         else:
-            pooled = self.vectors[batch.example_ids]
+            pooled = self.vectors[batch.text_ids]
         try:
             return self.head(pooled)
         except RuntimeError as error:
@@ -104,31 +71,49 @@ class PooledClassifier(nn.Module):
 
     def select(self, layers: tuple[int, ...], states: Float[Tensor, "B T R D"]) -> Tensor:
         """(B, T, len(layers), D): the states of some of the encoder's layers."""
-        if layers == self.encoder.layers:
-            return states
-        return states[:, :, [self.encoder.layers.index(layer) for layer in layers]]
+        places = [self.encoder.layers.index(layer) for layer in layers]
+        first, last = places[0], places[-1]
+        if places == list(range(first, last + 1)):
+            return states[:, :, first : last + 1]  # a view
+        return states[:, :, places]
 
     @property
     def step_input(self) -> str:
         """What a training step starts from."""
+        if not self.learns:
+            return "nothing"
         if self.vectors is not None:
             return "cached pooled vectors"
         return "cached hidden states" if self.encoder.cached else "token ids"
 
     @property
+    def learns(self) -> bool:
+        """Whether any parameter is trained."""
+        learned = (p for part in (self.layers, self.pooler, self.head) for p in part.parameters())
+        return self.encoder.tuning == "full" or any(True for _ in learned)
+
+    @property
     def has_fixed_vectors(self) -> bool:
         """Whether the pooled vector of a text never changes while training."""
         learned = [*self.layers.parameters(), *self.pooler.parameters()]
-        return self.encoder.cached and not learned and not self.pooler.depends_on_padding
+        frozen = self.encoder.tuning == "frozen"
+        return frozen and not learned and not self.pooler.depends_on_padding
+
+
+def build_task(config: Config, data: TokenizedDataset) -> Task:
+    """The task of a run, with metrics of its own."""
+    features = {"pair_features": config.pair_features} if config.pair_features else {}
+    task: Task = build(config.task, data, **features)
+    return task
 
 
 def build_parts(
-    config: Config, encoder: Encoder, outputs: int, token_counts: Callable[[], Tensor]
+    config: Config, encoder: Encoder, task: Task, token_counts: Callable[[], Tensor]
 ) -> tuple[LayerMix, Pooler, Head]:
     """Layer mix, pooler and head, with the initial weights of the run's seed.
 
     Args:
-        outputs: C, width of the head's output.
+        task: makes the head.
         token_counts: occurrences of each token id in the training split; called if needed.
 
     Raises:
@@ -158,7 +143,7 @@ def build_parts(
         )
     encoder.check_layers(required_layers(layers, pooler, encoder))
     with seeded(config.seed, "head"):
-        head: Head = build(config.head, pooler.output_dim, outputs)
+        head = task.head(pooler.output_dim, functools.partial(build, config.head))
     return layers, pooler, head
 
 

@@ -46,7 +46,7 @@ class Estimate:
         ]
         lines = [f"  {name:<14} {value}" for name, value in rows]
         for task, (least, most) in self.findable.items():
-            size = f"{least:.1f} to {most:.1f} points of accuracy"
+            size = f"{least:.1f} to {most:.1f} points"
             lines.append(f"  smallest findable difference on {task}: {size}")
         return "\n".join(lines)
 

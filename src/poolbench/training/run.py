@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities import disable_possible_user_warnings
 
@@ -29,13 +30,13 @@ from poolbench.runs.record import (
     RunRecord,
     write_record,
 )
-from poolbench.tasks.classification import Classification
 from poolbench.training import callbacks
 from poolbench.training.config import Config
+from poolbench.training.inputs import Inputs
 from poolbench.training.lit_module import LitPooledModel
 from poolbench.training.loggers import open_logger
-from poolbench.training.model import PooledClassifier
-from poolbench.training.session import Inputs, Session
+from poolbench.training.model import PooledModel
+from poolbench.training.session import Session
 
 
 def train_run(spec: RunSpec, session: Session, *watching: Callback) -> RunRecord | None:
@@ -54,7 +55,8 @@ def train_run(spec: RunSpec, session: Session, *watching: Callback) -> RunRecord
     inputs, model = session.inputs(config), session.model(config)
     certificate = session.certificate(config, spec.variant, model) if config.certify else {}
     parameters = _count_parameters(model)
-    with open_logger(config.logger, spec, parameters, model.step_input) as logger:
+    step_input = model.step_input
+    with open_logger(config.logger, spec, parameters, step_input) as logger:
         module, trainer, metrics = _fit_and_test(spec, config, session, model, [logger, *watching])
         if not trainer.is_global_zero:
             return None
@@ -69,6 +71,7 @@ def train_run(spec: RunSpec, session: Session, *watching: Callback) -> RunRecord
         record = RunRecord(
             folder=spec.folder,
             run=spec,
+            task=module.task.name,
             status="ok",
             metrics=metrics,
             history=module.history,
@@ -76,7 +79,7 @@ def train_run(spec: RunSpec, session: Session, *watching: Callback) -> RunRecord
             parameters=parameters,
             data=_data_summary(spec, inputs, config.folds),
             digests=Digests(**inputs.digests, code=code, order=module.order_digests),
-            step_input=model.step_input,
+            step_input=step_input,
             batching="padded" if unpacked else config.batching,
             certificate=certificate,
             notes=_notes(config, model),
@@ -88,7 +91,7 @@ def train_run(spec: RunSpec, session: Session, *watching: Callback) -> RunRecord
             finished=datetime.now(UTC),
         )
         write_record(record, predictions)
-        logger.finish(record, inputs.splits["test"]["text"])
+        logger.finish(record, inputs.test_texts)
     for path in (spec.folder / "checkpoints").glob("epoch=*.ckpt"):  # kept for resuming only
         path.unlink(missing_ok=True)
     return record
@@ -98,10 +101,10 @@ def _fit_and_test(
     spec: RunSpec,
     config: Config,
     session: Session,
-    model: PooledClassifier,
+    model: PooledModel,
     watching: Sequence[Callback],
 ) -> tuple[LitPooledModel, pl.Trainer, dict[str, float]]:
-    task = Classification(model.head.output_dim)
+    task = session.task(config)
     module = LitPooledModel(model, task, config.optimizer, config.seed)
     data = session.datamodule(config)
     speed = callbacks.TrainingSpeed(model.encoder.computed_positions)
@@ -110,7 +113,14 @@ def _fit_and_test(
     stopping = callbacks.ResumableEarlyStopping(
         task.monitor, mode="max", patience=config.patience, check_on_train_epoch_end=True
     )
-    trainer = make_trainer(config, callbacks=[*watching, speed, stopping, best, last])
+    used = [*watching, speed]
+    if task.ranks:
+        used.append(callbacks.PooledCorpus(session.inputs(config).data, config.pooled_tokens))
+    if not model.learns:
+        trainer = make_trainer(config, callbacks=used)
+        (tested,) = trainer.test(module, data, verbose=False)
+        return module, trainer, speed.summary(trainer.strategy) | dict(tested)
+    trainer = make_trainer(config, callbacks=[*used, stopping, best, last])
     resumed = callbacks.last_intact_checkpoint(folder)
     try:
         trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
@@ -148,7 +158,7 @@ def make_trainer(config: Config, **overrides: Any) -> pl.Trainer:
     )
 
 
-def _count_parameters(model: PooledClassifier) -> Parameters:
+def _count_parameters(model: PooledModel) -> Parameters:
     """Parameters of each part; those of a layer mix serve the pooler and are counted with it."""
     names = ("encoder", "layers", "pooler", "head")
     count = {name: sum(p.numel() for p in getattr(model, name).parameters()) for name in names}
@@ -157,15 +167,25 @@ def _count_parameters(model: PooledClassifier) -> Parameters:
 
 
 def _predictions(module: LitPooledModel, data: TokenizedDataset, folds: int) -> Predictions:
-    ids, logits = map(torch.cat, zip(*module.tested, strict=True))
+    ids, outputs = map(torch.cat, zip(*module.tested, strict=True))
     order = ids.argsort()
-    ids, logits = ids[order], logits[order]
+    ids, outputs = ids[order], outputs[order]
     return Predictions(
         example_ids=(ids if folds else ids - data.splits["test"][0]).numpy(),
         targets=data.labels[ids].numpy(),
-        outputs=logits.numpy().astype(np.float32),
-        groups=None if data.groups is None else data.groups[ids].numpy(),
+        outputs=outputs.numpy().astype(np.float32),
+        groups=_clusters(data, ids),
     )
+
+
+def _clusters(data: TokenizedDataset, ids: torch.Tensor) -> NDArray[np.int64] | None:
+    """What examples have in common: their group, or the texts of pairs if some share one."""
+    if data.groups is not None:
+        return data.groups[ids].numpy()
+    texts = data.members[ids]
+    if texts.shape[1] == 1 or data.relevance or len(texts.unique()) == texts.numel():
+        return None
+    return texts.numpy()
 
 
 def _data_summary(spec: RunSpec, inputs: Inputs, folds: int) -> DataSummary:
@@ -181,11 +201,11 @@ def _keep_test_texts(spec: RunSpec, inputs: Inputs) -> str:
     path = spec.study_folder / name
     if not path.exists():
         with atomic_write(path) as file:
-            file.write(json.dumps({"texts": list(inputs.splits["test"]["text"])}).encode())
+            file.write(json.dumps({"texts": inputs.test_texts}).encode())
     return name
 
 
-def _notes(config: Config, model: PooledClassifier) -> list[str]:
+def _notes(config: Config, model: PooledModel) -> list[str]:
     notes = [redacted(model.encoder.caveat)] if model.encoder.caveat else []
     if config.batching == "grouped":
         notes.append(

@@ -2,10 +2,12 @@
 
 import copy
 import functools
+import inspect
 import json
+import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,52 +18,25 @@ import torch
 from poolbench.core.environment import set_matmul_precision
 from poolbench.data.collate import Batch
 from poolbench.data.datamodule import TokenizedDataModule
-from poolbench.data.duplicates import count_duplicates
 from poolbench.data.loaders import SPLITS
 from poolbench.data.splits import cross_validation
-from poolbench.data.tokenized import TokenizedDataset, tokenize_splits
+from poolbench.data.tokenized import tokenize_splits
 from poolbench.encoders.base import Encoder
-from poolbench.encoders.feature_cache import cache_hidden_states, cache_pooled
+from poolbench.encoders.feature_cache import cache_hidden_states, pooled_vectors
 from poolbench.encoders.layer_mix import LayerMix
 from poolbench.poolers.base import Pooler
 from poolbench.runs.record import ContractLine
+from poolbench.tasks.base import Task
+from poolbench.tasks.heads import Head
 from poolbench.training import throughput
 from poolbench.training.certificate import certify
-from poolbench.training.config import Config, build
-from poolbench.training.model import Head, PooledClassifier, build_parts, required_layers
+from poolbench.training.config import Config, build, target_of
+from poolbench.training.inputs import Inputs
+from poolbench.training.model import PooledModel, build_parts, build_task, required_layers
 
 T = TypeVar("T")
 TIMED_BATCHES = 6
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """A dataset, tokenized for an encoder; with cross-validation, as one fold sees it.
-
-    Attributes:
-        splits: texts and labels.
-        data: the same as token ids.
-        encoder: as loaded; runs work on copies.
-    """
-
-    splits: datasets.DatasetDict
-    data: TokenizedDataset
-    encoder: Encoder
-
-    @functools.cached_property
-    def digests(self) -> dict[str, str]:
-        """Digests of the content of dataset and encoder; their names do not count."""
-        return {
-            "data": self.data.data_digest,
-            "tokens": self.data.token_digest,
-            "test_ids": self.data.split_digest("test"),
-            "encoder": self.encoder.digest,
-        }
-
-    @functools.cached_property
-    def duplicates(self) -> dict[str, int]:
-        """Texts and groups that splits share, and texts with different labels."""
-        return count_duplicates(self.splits)
+SHARE_OF_MEMORY = 1 / 3  # for the pooled vectors of several runs
 
 
 class Session:
@@ -75,6 +50,12 @@ class Session:
     def __init__(self) -> None:
         set_matmul_precision()
         self._kept: dict[str, dict[str, Any]] = {}
+        self._expected: Sequence[Config] = ()
+        self._vectors: dict[str, torch.Tensor] = {}
+
+    def expect(self, configs: Sequence[Config]) -> None:
+        """The runs to come: one pass of the encoder serves all that train nothing."""
+        self._expected = configs
 
     def encoder(self, config: Config) -> Encoder:
         """The encoder, as loaded."""
@@ -87,13 +68,18 @@ class Session:
         the splits differ, and so the cached features.
         """
         dataset, k = config.dataset, config.folds
+        columns = target_of(config.task, config.allow_targets).columns
+        needs = [columns.texts, columns.target]
+        # Datasets that serve one task only do not ask for which one they are loaded.
+        takes = inspect.signature(target_of(dataset, config.allow_targets)).parameters
+        given = {"columns": columns} if {"columns", "options"} & set(takes) else {}
 
         def load() -> Inputs:
-            splits = self._keep("splits", 2, _key(dataset), lambda: build(dataset))
+            splits = self._keep("splits", 2, _key(dataset, needs), lambda: build(dataset, **given))
             encoder = self.encoder(config)
-            return Inputs(splits, tokenize_splits(splits, encoder.tokenize), encoder)
+            return Inputs(splits, tokenize_splits(splits, encoder.tokenize, columns), encoder)
 
-        whole = self._keep("inputs", 2, _key(dataset, config.encoder), load)
+        whole = self._keep("inputs", 2, _key(dataset, config.encoder, needs), load)
         if not k:
             return whole
 
@@ -108,22 +94,34 @@ class Session:
                 for rows in cross_validation(table, k, dataset.get("split_seed", 0))
             ]
 
-        return self._keep("folds", 2, _key(dataset, config.encoder, k), cut)[config.seed]
+        return self._keep("folds", 2, _key(dataset, config.encoder, needs, k), cut)[config.seed]
+
+    def task(self, config: Config) -> Task:
+        """The task of a run, with metrics of its own."""
+        return build_task(config, self.inputs(config).data)
 
     def parts(self, config: Config) -> tuple[LayerMix, Pooler, Head]:
         """New layer mix, pooler and head of a run."""
         inputs = self.inputs(config)
         data = inputs.data
-        return build_parts(config, inputs.encoder, len(data.class_names), lambda: data.token_counts)
+        return build_parts(config, inputs.encoder, self.task(config), lambda: data.token_counts)
 
-    def model(self, config: Config) -> PooledClassifier:
+    def learns(self, config: Config) -> bool:
+        """Whether a run trains anything; if not, its result is the same for every seed."""
+        if not target_of(config.task, config.allow_targets).headless:
+            return True
+        learned = any(True for part in self.parts(config) for _ in part.parameters())
+        return learned or self.encoder(config).tuning == "full"
+
+    def model(self, config: Config) -> PooledModel:
         """The model that a run starts from, on cached features if its encoder is frozen."""
-        inputs, parts = self.inputs(config), self.parts(config)
-        read = required_layers(parts[0], parts[1], inputs.encoder)
-        if inputs.encoder.tuning == "full" or not config.cache.enabled:
-            model = PooledClassifier(self.run_encoder(config, read), *parts)
-        else:
-            key = _key(config.dataset, config.encoder, read, config.batching, config.output_dir)
+        model, inputs = self.new_model(config), self.inputs(config)
+        if not model.learns and model.has_fixed_vectors:
+            model.vectors = self._untrained_vectors(config)
+        elif model.learns and inputs.encoder.tuning == "frozen" and config.cache.enabled:
+            read = model.encoder.layers
+            key = _key(inputs.digests["tokens"], config.encoder, read, config.batching)
+            key += config.output_dir
             cached = functools.partial(
                 cache_hidden_states,
                 dataset=inputs.data,
@@ -131,21 +129,49 @@ class Session:
                 max_gb=config.cache.max_gb,
                 progress=config.trainer.enable_progress_bar,
             )
-            encoder = self._keep("states", 1, key, lambda: cached(self.run_encoder(config, read)))
-            model = PooledClassifier(encoder, *parts)
+            encoder = self._keep("states", 1, key, lambda: cached(model.encoder))
+            model = PooledModel(encoder, model.layers, model.pooler, model.head)
             if model.has_fixed_vectors:
                 # What is counted in the training texts differs between folds.
                 counts = config.folds and "token_counts" in model.pooler.needs
                 fold = (config.folds, config.seed) if counts else None
-                model.vectors = self._keep(
-                    "vectors",
-                    1,
-                    key + _key(config.pooler, config.layers, config.pooled_tokens, fold),
-                    lambda: cache_pooled(model.pool, encoder, inputs.data, config.pooled_tokens),
+                pooled = functools.partial(
+                    pooled_vectors, [model.pool], encoder, inputs.data, config.pooled_tokens
                 )
+                key += _key(config.pooler, config.layers, config.pooled_tokens, fold)
+                (model.vectors,) = self._keep("vectors", 1, key, pooled)
         if config.trainer.compile:
             model.encoder.compile(mode=config.trainer.compile)
         return model
+
+    def _untrained_vectors(self, config: Config) -> torch.Tensor:
+        """Pooled vectors of a run that trains nothing, computed with those of others to come."""
+
+        def name(other: Config) -> str:
+            return _key(other.pooler, other.layers, config.pooled_tokens)
+
+        def shared(other: Config) -> str:
+            return other.model_dump_json(
+                include={"dataset", "encoder", "task", "batching", "pooled_tokens", "split"}
+            )
+
+        if (wanted := name(config)) not in self._vectors:
+            data = self.inputs(config).data
+            same = [other for other in self._expected if shared(other) == shared(config)]
+            parts = {name(other): self.parts(other) for other in (config, *same)}
+            read = {required_layers(*part[:2], self.encoder(config)) for part in parts.values()}
+            encoder = self.run_encoder(config, tuple(sorted(set().union(*read))))
+            models = {name: PooledModel(encoder, *part) for name, part in parts.items()}
+            room = SHARE_OF_MEMORY * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+            chosen = {}
+            for key, model in models.items():
+                room -= 4 * len(data.lengths) * model.pooler.output_dim
+                if key == wanted or (room > 0 and not model.learns and model.has_fixed_vectors):
+                    chosen[key] = model.pool
+            shown = config.trainer.enable_progress_bar
+            found = pooled_vectors([*chosen.values()], encoder, data, config.pooled_tokens, shown)
+            self._vectors = dict(zip(chosen, found, strict=True))
+        return self._vectors.pop(wanted)
 
     def run_encoder(self, config: Config, layers: tuple[int, ...]) -> Encoder:
         """A copy of the encoder as a run uses it: it computes these layers, packed if configured.
@@ -157,20 +183,20 @@ class Session:
             encoder.pack()
         return encoder
 
-    def computing_model(self, config: Config, model: PooledClassifier) -> PooledClassifier:
+    def computing_model(self, config: Config, model: PooledModel) -> PooledModel:
         """A copy of a model that computes hidden states itself, from token ids."""
         parts = copy.deepcopy((model.layers, model.pooler, model.head))
         return self._on_encoder(config, *parts)
 
-    def untrained_model(self, config: Config) -> PooledClassifier:
+    def new_model(self, config: Config) -> PooledModel:
         """The model that a run starts from, computing hidden states itself."""
         return self._on_encoder(config, *self.parts(config))
 
     def _on_encoder(
         self, config: Config, layers: LayerMix, pooler: Pooler, head: Head
-    ) -> PooledClassifier:
+    ) -> PooledModel:
         read = required_layers(layers, pooler, self.encoder(config))
-        return PooledClassifier(self.run_encoder(config, read), layers, pooler, head)
+        return PooledModel(self.run_encoder(config, read), layers, pooler, head)
 
     def datamodule(self, config: Config, first: int | None = None) -> TokenizedDataModule:
         """The batches of a run, or of the ``first`` examples of each split."""
@@ -181,7 +207,7 @@ class Session:
         return TokenizedDataModule(data, batch, config.batch_size, config.seed, grouped)
 
     def certificate(
-        self, config: Config, variant: str, model: PooledClassifier
+        self, config: Config, variant: str, model: PooledModel
     ) -> dict[str, ContractLine]:
         """The lines of the pooler contract, measured once for all runs of a variant."""
 
@@ -192,13 +218,14 @@ class Session:
         return self._keep("certificate", sys.maxsize, variant, measure)
 
     def throughput(
-        self, config: Config, variant: str, model: PooledClassifier, trainer: pl.Trainer
+        self, config: Config, variant: str, model: PooledModel, trainer: pl.Trainer
     ) -> dict[str, float]:
         """``perf/*``, measured on the test split once for all runs of a variant."""
 
         def measure() -> dict[str, float]:
             return throughput.measure(
                 self.computing_model(config, model),
+                self.task(config),
                 self.test_batches(config, TIMED_BATCHES),
                 trainer.strategy.root_device,
                 trainer.precision_plugin.forward_context,
@@ -210,7 +237,7 @@ class Session:
         """Some batches of the test split, of all lengths."""
         inputs = self.inputs(config)
         rows = inputs.data.splits["test"]
-        batches = rows[inputs.data.lengths[rows].argsort(stable=True)].split(config.batch_size)
+        batches = rows[inputs.data.longest[rows].argsort(stable=True)].split(config.batch_size)
         places = torch.linspace(0, len(batches) - 1, min(number, len(batches))).long().tolist()
         pooled_tokens = config.pooled_tokens
         return [inputs.encoder.collate(inputs.data, batches[i], pooled_tokens) for i in places]

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pytorch_lightning.callbacks import Callback
@@ -63,6 +64,11 @@ def plan(requests: Sequence[RunRequest], session: Session) -> list[RunSpec]:
     variants: set[str] = set()
     for group in itertools.chain.from_iterable(by_inputs.values()):
         config = group[0].config
+        if not session.learns(config):
+            # The result is the same for every seed.
+            own = tuple(o for o in group[0].overrides if not o.startswith("seed="))
+            group = [replace(group[0], seed=0, overrides=own)]
+            config = group[0].config
         planned = list(
             identify(
                 config.model_dump(by_alias=True),
@@ -97,6 +103,7 @@ def declare_runs(specs: Sequence[RunSpec]) -> None:
 def run_all(specs: Sequence[RunSpec], session: Session) -> None:
     """Train the runs in this process; those that another process is training come last."""
     stale = 0
+    session.expect([Config.model_validate(spec.config) for spec in specs])
     with Progress(specs) as progress:
         for wait in (False, True):
             for spec in list(progress.waiting):

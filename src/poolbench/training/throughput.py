@@ -16,26 +16,27 @@ import torch
 from poolbench.data.collate import Batch
 from poolbench.encoders.layer_mix import SingleLayer
 from poolbench.poolers.mean import MeanPooler
-from poolbench.training.model import LinearHead, PooledClassifier
+from poolbench.tasks.base import Task
+from poolbench.tasks.heads import LinearHead
+from poolbench.training.model import PooledModel
 
 SECONDS = 1.5  # for each of the two measurements
 FEWEST_ROUNDS = 5
 
 
-def reference_model(model: PooledClassifier) -> PooledClassifier:
+def reference_model(model: PooledModel, task: Task) -> PooledModel:
     """The model that throughput is relative to: ``mean`` over the last layer, a linear head."""
     encoder = model.encoder.with_layers((model.encoder.depth,))
     if model.encoder.packed:
         encoder.pack()
     width = encoder.hidden_dim
     layers = SingleLayer(width, encoder.depth, -1)
-    return PooledClassifier(
-        encoder, layers, MeanPooler(width), LinearHead(width, model.head.output_dim)
-    )
+    return PooledModel(encoder, layers, MeanPooler(width), task.head(width, LinearHead))
 
 
 def measure(
-    model: PooledClassifier,
+    model: PooledModel,
+    task: Task,
     batches: list[Batch],
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
@@ -48,7 +49,7 @@ def measure(
       on a batch of the same size and median length.
     """
     batches = [batch.to(device) for batch in batches]
-    model, reference = (each.to(device).eval() for each in (model, reference_model(model)))
+    model, reference = (each.to(device).eval() for each in (model, reference_model(model, task)))
     middle = sorted(batches, key=lambda batch: batch.input_ids.shape[1])[len(batches) // 2]
     with torch.no_grad(), autocast():
         states = model.encoder(middle).detach()

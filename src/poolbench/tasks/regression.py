@@ -1,0 +1,76 @@
+"""Regression: one text, or two, and a score."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics import MeanAbsoluteError, PearsonCorrCoef, SpearmanCorrCoef
+
+from poolbench.core.shape_checks import check_same_shape
+from poolbench.data.collate import Batch
+from poolbench.data.columns import Columns
+from poolbench.data.tokenized import TokenizedDataset
+from poolbench.runs.protocol import TaskName
+from poolbench.tasks.base import Task
+from poolbench.tasks.heads import Features, Head, PairFeatures, PairHead, ScaledHead
+
+
+class Spearman(SpearmanCorrCoef):
+    """Rank correlation; 0, as for unrelated scores, where one side is constant."""
+
+    def compute(self) -> Tensor:
+        return super().compute().nan_to_num(0.0)
+
+
+class Pearson(PearsonCorrCoef):
+    """Correlation; 0 where one side is constant."""
+
+    def compute(self) -> Tensor:
+        return super().compute().nan_to_num(0.0)
+
+
+class Regression(Task):
+    """Mean squared error, in units of the variance of the training scores."""
+
+    name: ClassVar[TaskName] = "regression"
+    columns = Columns(texts=1, target="score")
+    monitor = "val/spearman"
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, data: TokenizedDataset) -> None:
+        measured = {"spearman": Spearman(), "pearson": Pearson(), "mae": MeanAbsoluteError()}
+        super().__init__(data, measured)
+        scores = data.labels[data.splits["train"]] if data.splits else data.labels
+        self.register_buffer("mean", scores.mean() if len(scores) else torch.tensor(0.0))
+        deviation = scores.std() if len(scores) > 1 else torch.tensor(1.0)
+        self.register_buffer("deviation", deviation if deviation > 0 else torch.tensor(1.0))
+
+    def head(self, width: int, build: Callable[[int, int], Head]) -> Head:
+        return ScaledHead(build(width, 1), self.mean, self.deviation)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        scores = batch.labels.unsqueeze(1)
+        check_same_shape(outputs, scores)
+        return functional.mse_loss(outputs / self.deviation, scores / self.deviation)
+
+    def measured(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, ...]:
+        return outputs.float().squeeze(1), batch.labels
+
+
+class PairRegression(Regression):
+    """The same for two texts, which one pooler pools; the head sees features of both vectors."""
+
+    name = "pair_regression"
+    columns = Columns(texts=2, target="score")
+
+    def __init__(self, data: TokenizedDataset, pair_features: Features) -> None:
+        super().__init__(data)
+        self.pair_features: Features = pair_features
+
+    def head(self, width: int, build: Callable[[int, int], Head]) -> Head:
+        features = PairFeatures(width, self.pair_features)
+        inner = PairHead(width, features, build(features.output_dim, 1))
+        return ScaledHead(inner, self.mean, self.deviation)

@@ -4,13 +4,13 @@ import datasets
 import pytest
 
 from poolbench.core.errors import UserError
-from poolbench.data.columns import text_and_label
+from poolbench.data.columns import Columns, Names, typed
 from poolbench.data.tables import Table, from_dataset
 
 
 def prepared(train: dict[str, list[object]], **splits: dict[str, list[object]]):
     tables = {name: Table(table) for name, table in {"train": train, **splits}.items()}
-    return text_and_label(tables, "text", "label")
+    return typed(tables, Names.of(Columns()), Columns())
 
 
 def test_integers_are_sorted_as_numbers_and_strings_as_words() -> None:
@@ -34,11 +34,12 @@ def test_classes_may_have_any_characters() -> None:
 
 def test_groups_become_strings_and_are_never_missing() -> None:
     train = Table({"text": ["a", "b"], "label": [0, 1], "author": [3, "x"]})
-    table = text_and_label({"train": train}, "text", "label", "author")["train"]
+    names = Names.of(Columns(), group="author")
+    table = typed({"train": train}, names, Columns())["train"]
     assert table["group"][:] == ["3", "x"]
     train.columns["author"][1] = None
     with pytest.raises(UserError, match=r"train row 1: column 'author' contains nothing"):
-        text_and_label({"train": train}, "text", "label", "author")
+        typed({"train": train}, names, Columns())
 
 
 def test_the_label_map_of_train_is_used_for_every_split() -> None:
@@ -53,8 +54,8 @@ def test_class_names_of_the_source_are_kept() -> None:
         {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["world", "sport"])}
     )
     table = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, 1]}, features=features)
-    tables = {"train": from_dataset(table, ["text", "label"], "train")}
-    ready = text_and_label(tables, "text", "label")["train"]
+    tables = {"train": from_dataset(table, ["text", "label"], [], "train")}
+    ready = typed(tables, Names.of(Columns()), Columns())["train"]
     assert ready.features["label"].names == ["world", "sport"]
     assert list(ready["label"]) == [1, 1]
 

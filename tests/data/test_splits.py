@@ -3,11 +3,14 @@
 from collections import Counter
 
 import datasets
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from poolbench.core.errors import UserError
+from poolbench.data.columns import Columns
+from poolbench.data.duplicates import count_duplicates
 from poolbench.data.splits import complete, cross_validation, folds
 
 
@@ -156,3 +159,66 @@ def test_cross_validation_tests_every_example_once_and_separates_groups() -> Non
             assert sum(map(len, sides)) == len(set.union(*sides))
         assert 0.05 < len(part["validation"]) / (600 - len(part["test"])) < 0.15
     assert parts[0]["train"].tolist() != parts[1]["train"].tolist()
+
+
+def pairs(a: list[str], b: list[str], scores: list[float]) -> datasets.Dataset:
+    return datasets.Dataset.from_dict({"text": a, "text_b": b, "label": scores})
+
+
+def test_scores_keep_their_distribution() -> None:
+    scores = np.random.default_rng(0).gamma(1.0, size=1000).tolist()
+    texts = [str(i) for i in range(1000)]
+    columns = Columns(2, "score")
+    parts = complete({"train": pairs(texts, texts, scores)}, 100, 200, seed=0, columns=columns)
+    assert [len(part) for part in parts.values()] == [700, 100, 200]
+    edges = np.quantile(scores, [0.2, 0.4, 0.6, 0.8])
+    for part in parts.values():
+        counts = np.bincount(np.searchsorted(edges, part["label"][:], side="right"))
+        assert abs(counts - len(part) / 5).max() <= 1
+    cuts = folds(pairs(texts, texts, scores), 4, seed=0, columns=columns)
+    assert [len(cut) for cut in cuts] == [250] * 4
+    means = [np.mean([scores[row] for row in cut]) for cut in cuts]
+    assert max(means) - min(means) < 0.2
+
+
+def test_scores_with_ties_and_labels_lists_are_cut() -> None:
+    texts = [str(i) for i in range(100)]
+    tied = pairs(texts, texts, [0.0] * 90 + [5.0] * 10)
+    parts = complete({"train": tied}, 10, 20, seed=0, columns=Columns(2, "score"))
+    assert [part["label"][:].count(5.0) for part in parts.values()] == [7, 1, 2]
+    kind = datasets.List(datasets.ClassLabel(num_classes=2))
+    features = datasets.Features({"text": datasets.Value("string"), "label": kind})
+    table = datasets.Dataset.from_dict({"text": texts, "label": [[], [0, 1]] * 50}, features)
+    parts = complete({"train": table}, 10, 20, seed=0, columns=Columns(1, "labels"))
+    assert [len(part) for part in parts.values()] == [70, 10, 20]
+
+
+def test_pairs_stay_together_in_either_order_but_texts_may_be_shared() -> None:
+    a = [f"t{i % 30}" for i in range(200)]
+    b = [f"t{i % 7}" for i in range(200)]
+    columns = Columns(2, "class")
+    kinds = {"text": datasets.Value("string"), "text_b": datasets.Value("string")}
+    features = datasets.Features(kinds | {"label": datasets.ClassLabel(num_classes=2)})
+    both = {"text": a + b, "text_b": b + a, "label": [0, 1] * 200}
+    table = datasets.Dataset.from_dict(both, features)
+    parts = complete({"train": table}, 0.1, 0.2, seed=0, columns=columns)
+    sides = [{frozenset((r["text"], r["text_b"])) for r in part} for part in parts.values()]
+    assert sum(map(len, sides)) == len(set.union(*sides))
+    counts = count_duplicates(parts, columns)
+    assert not [what for what in counts if "have a pair" in what]
+    assert counts["test examples have a text that train has too"] == len(parts["test"])
+
+
+def test_shared_pairs_and_texts_are_counted_apart() -> None:
+    train = pairs(["a", "b", "a"], ["x", "y", "x"], [1.0, 2.0, 3.0])
+    # (x, a) may rightly have another label than (a, x), as in entailment.
+    test = pairs(["x", "a", "new"], ["a", "z", "new"], [9.0, 1.0, 1.0])
+    splits = datasets.DatasetDict({"train": train, "validation": test.select([2]), "test": test})
+    assert count_duplicates(splits, Columns(2, "score")) == {
+        "test examples have a pair that train has too": 1,
+        "test examples have a text that train has too": 2,
+        "pairs have different labels": 1,
+    }
+    assert count_duplicates(splits, Columns(2, "relevance")) == {
+        "test examples have a query that train has too": 1
+    }

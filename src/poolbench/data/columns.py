@@ -1,102 +1,112 @@
-"""Convert tables to the columns ``text``, ``label`` and ``group``, for every source the same way.
+"""Convert tables to typed columns of texts and labels, for every source and task the same way.
 
 Nothing is repaired silently: an unusable value is an error that names split, row and column.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import datasets
 
 from poolbench.core.errors import UserError
+from poolbench.data import targets, values
 from poolbench.data.tables import Table
+
+STRING = datasets.Value("string")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What a task needs of a dataset: one text or two, and what is predicted."""
+    """What a task needs of a dataset.
+
+    Attributes:
+        texts: one text or two in each example.
+        target: what ``label`` is. "class": one class. "score": a finite number. "labels": a list
+            of classes, which may be empty. "relevance": the grade, 0 or higher, of the second text,
+            a document, for the first, a query; a row without a query adds a document to the corpus.
+    """
 
     texts: Literal[1, 2] = 1
-    target: Literal["class", "score", "labels", "relevance"] = "class"
+    target: targets.Target = "class"
 
 
 ONE_LABEL = Columns()
 
 
-def text_and_label(
-    tables: Mapping[str, Table],
-    text_column: str,
-    label_column: str,
-    group_column: str | None = None,
+@dataclass(frozen=True)
+class Names:
+    """Names of the columns in a source; None: there is no such column.
+
+    Attributes:
+        lacks_label: whether the source may be without the column ``label``.
+    """
+
+    text: str
+    text_b: str | None
+    label: str
+    group: str | None
+    lacks_label: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        columns: Columns,
+        text: str | None = None,
+        text_b: str | None = None,
+        label: str | None = None,
+        group: str | None = None,
+    ) -> "Names":
+        """The given names, and those of the task where none is given."""
+        default = "label" if columns.target == "class" else columns.target
+        if columns.texts == 1:
+            if text_b:
+                raise UserError(f"dataset.text_b_column={text_b}: this task has one text")
+            return cls(text or "text", None, label or default, group)
+        relevance = columns.target == "relevance"
+        first, second = ("query", "document") if relevance else ("text_a", "text_b")
+        lacks_label = relevance and label is None
+        return cls(text or first, text_b or second, label or default, group, lacks_label)
+
+    @property
+    def required(self) -> list[str]:
+        """Columns that a source must have: that of the text, that of the label, others."""
+        found = [self.text, None if self.lacks_label else self.label, self.text_b, self.group]
+        return [name for name in dict.fromkeys(found) if name]
+
+    @property
+    def optional(self) -> list[str]:
+        """Columns that a source may have."""
+        return [self.label] if self.lacks_label else []
+
+
+def typed(
+    tables: Mapping[str, Table], names: Names, columns: Columns, separator: str = ","
 ) -> dict[str, datasets.Dataset]:
-    """The same splits with the columns ``text`` (string), ``label`` (ClassLabel) and ``group``.
+    """The same splits with the columns ``text``, ``text_b``, ``label`` and ``group``.
+
+    ``text_b`` is there if the task has two texts, ``group`` if the source has groups. Queries may
+    be None.
 
     Args:
-        label_column: integers or strings.
-        group_column: integers or strings, which become strings; None: there is no ``group``.
+        separator: between the labels of a list that is given as one string.
     """
-    classes = _classes(tables["train"], label_column)
-    index = {name: i for i, name in enumerate(classes)}
-    string = datasets.Value("string")
-    features = {"text": string, "label": datasets.ClassLabel(names=classes)}
-    if group_column:
-        features["group"] = string
-    prepared = {}
-    for split, table in tables.items():
-        texts = _column(table, split, text_column, _is_text, "text")
-        labels = _names(table, split, label_column, "class")
-        for row, label in enumerate(labels):
-            if label not in index:
-                known = ", ".join(classes[:8]) + (", ..." if len(classes) > 8 else "")
-                raise UserError(
-                    f"{split} row {row}: label {label!r:.80} does not occur in train "
-                    f"(-1 marks a hidden test split; the classes are {known})"
-                )
-        columns = {"text": texts, "label": [index[label] for label in labels]}
-        if group_column:
-            columns["group"] = _names(table, split, group_column, "group")
-        prepared[split] = datasets.Dataset.from_dict(columns, datasets.Features(features))
-    return prepared
-
-
-def _classes(train: Table, column: str) -> list[str]:
-    found = set(_names(train, "train", column, "class"))
-    if column in train.classes:
-        return train.classes[column]
-    if len(found) < 2:
-        raise UserError(f"train has a single class, {found}: classification needs at least two")
-    integers = all(re.fullmatch(r"-?[0-9]{1,18}", label) for label in found)
-    return sorted(found, key=lambda label: (int(label), label)) if integers else sorted(found)
-
-
-def _names(table: Table, split: str, column: str, role: str) -> list[str]:
-    """A column of integers or strings, as strings; indices of classes by the name of the class."""
-
-    def usable(value: Any) -> bool:
-        return type(value) is int or (value != "" and _is_text(value))
-
-    values = _column(table, split, column, usable, f"an integer or a string as {role}")
-    names = dict(enumerate(table.classes.get(column, ())))
-    return [str(names.get(value, value)) for value in values]
-
-
-def _is_text(value: Any) -> bool:
-    # A lone surrogate, which JSON can express, has no encoding.
-    return isinstance(value, str) and (value.isascii() or not re.search("[\ud800-\udfff]", value))
-
-
-def _column(
-    table: Table, split: str, column: str, usable: Callable[[Any], bool], expected: str
-) -> list[Any]:
-    values = table.columns[column]
-    if not values:
-        raise UserError(f"{split} has no rows")
-    for row, value in enumerate(values):
-        if not usable(value):
-            found = "nothing" if value in (None, "") else f"{value!r:.40} ({type(value).__name__})"
-            raise UserError(
-                f"{split} row {row}: column '{column}' contains {found}, expected {expected}"
-            )
-    return values
+    read = values.texts_or_none if columns.target == "relevance" else values.texts
+    found = {split: {"text": read(t, split, names.text)} for split, t in tables.items()}
+    features = {"text": STRING}
+    if names.text_b:
+        features["text_b"] = STRING
+        for split, table in tables.items():
+            found[split]["text_b"] = values.texts(table, split, names.text_b)
+    label_column = targets.LabelColumn(tables, names.label, names.text, separator)
+    features["label"], labels = targets.PARSERS[columns.target](label_column)
+    for split in tables:
+        found[split]["label"] = labels[split]
+    if names.group:
+        features["group"] = STRING
+        for split, table in tables.items():
+            found[split]["group"] = values.names(table, split, names.group, "group")
+    return {
+        split: datasets.Dataset.from_dict(given, datasets.Features(features))
+        for split, given in found.items()
+    }

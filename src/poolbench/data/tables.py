@@ -31,11 +31,11 @@ class Table:
     classes: dict[str, list[str]] = field(default_factory=dict)
 
 
-Reader = Callable[[IO[bytes], Sequence[str]], Table]
+Reader = Callable[[IO[bytes], Sequence[str], Sequence[str]], Table]
 
 
-def read_table(path: Path, columns: Sequence[str]) -> Table:
-    """Columns of a file of a type in ``READERS``."""
+def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Table:
+    """Columns of a file of a type in ``READERS``; of the ``optional`` ones, those that it has."""
     reader = READERS.get(file_type(path))
     if reader is None:
         raise UserError(f"{path}: unknown file type, expected {', '.join(READERS)}")
@@ -44,7 +44,7 @@ def read_table(path: Path, columns: Sequence[str]) -> Table:
             gzipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             file: Any = gzip.GzipFile(fileobj=raw) if gzipped else raw
-            return reader(file, columns)
+            return reader(file, columns, optional)
     except UserError:
         raise
     except Exception as error:  # damaged bytes make the parsers raise many types of exception
@@ -53,14 +53,17 @@ def read_table(path: Path, columns: Sequence[str]) -> Table:
         raise UserError(f"{path}: {reason.splitlines()[0].partition(' - do')[0]}") from error
 
 
-def from_dataset(dataset: datasets.Dataset, columns: Sequence[str], place: str) -> Table:
+def from_dataset(
+    dataset: datasets.Dataset, columns: Sequence[str], optional: Sequence[str], place: str
+) -> Table:
     """Columns of a dataset; others are neither read nor decoded."""
-    _check_names(dataset.column_names, columns, place)
-    features = {name: dataset.features[name] for name in columns}
+    read = _present(dataset.column_names, columns, optional, place)
+    features = {name: dataset.features[name] for name in read}
+    items = {name: getattr(feature, "feature", feature) for name, feature in features.items()}
     return Table(
         # Iterating over a column would read it row by row, at a tenth of the speed.
-        {name: dataset[name][:] for name in columns},
-        {n: list(f.names) for n, f in features.items() if isinstance(f, datasets.ClassLabel)},
+        {name: dataset[name][:] for name in read},
+        {n: list(f.names) for n, f in items.items() if isinstance(f, datasets.ClassLabel)},
     )
 
 
@@ -69,16 +72,21 @@ def file_type(path: Path) -> str:
     return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
-def _check_names(names: Sequence[str], columns: Sequence[str], place: str) -> None:
+def _present(
+    names: Sequence[str], columns: Sequence[str], optional: Sequence[str], place: str
+) -> list[str]:
+    """The columns to read, of a source with columns of these names."""
     if not names:
         raise UserError(f"{place} is empty, or its first line is")
-    for column in columns:
+    read = [*columns, *(name for name in optional if name in names)]
+    for column in read:
         if names.count(column) > 1:
             raise UserError(f"{place}: two columns are named {column!r}")
         if column not in names:
             near = difflib.get_close_matches(column, names, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it has: {str(names)[1:-1]}"
             raise UserError(f"{place} has no column {column!r}: {hint:.400}")
+    return read
 
 
 def _lines(file: IO[bytes]) -> Iterator[str]:
@@ -90,7 +98,7 @@ def _lines(file: IO[bytes]) -> Iterator[str]:
             raise ValueError(f"line {number} is not UTF-8: save the file as UTF-8") from error
 
 
-def _read_csv(file: IO[bytes], columns: Sequence[str]) -> Table:
+def _read_csv(file: IO[bytes], columns: Sequence[str], optional: Sequence[str]) -> Table:
     """Quotes inside quotes are doubled (RFC 4180); only if that fails, backslashes are escapes."""
 
     def fits(delimiter: str) -> bool:
@@ -99,19 +107,19 @@ def _read_csv(file: IO[bytes], columns: Sequence[str]) -> Table:
 
     delimiter = next(filter(fits, ",;\t|"), ",")
     try:
-        table = _read_rows(file, columns, delimiter=delimiter)
+        table = _read_rows(file, columns, optional, delimiter=delimiter)
     except ValueError as error:
         try:
-            table = _read_rows(file, columns, delimiter=delimiter, escapechar="\\")
+            table = _read_rows(file, columns, optional, delimiter=delimiter, escapechar="\\")
         except ValueError:
             raise error from None
         log.warning("%s is read with backslashes as escapes", file.name)
     # Without quoting, a quote at the start of one text and another at the end of a later one are
     # read as one text, which contains the rows between them.
-    texts, labels = (table.columns[name] for name in columns[:2])
-    ends = tuple(delimiter + label for label in set(labels))
+    ends = {value for values in list(table.columns.values())[1:2] for value in values}
     doubtful = sum(
-        '\\"' in text or ("\n" in text and any(line.endswith(ends) for line in text.split("\n")))
+        '\\"' in text or ("\n" in text and not ends.isdisjoint(_last_values(text, delimiter)))
+        for texts in table.columns.values()
         for text in texts
     )
     if doubtful:
@@ -119,14 +127,21 @@ def _read_csv(file: IO[bytes], columns: Sequence[str]) -> Table:
     return table
 
 
-def _read_rows(file: IO[bytes], columns: Sequence[str], **dialect: Any) -> Table:
+def _last_values(text: str, delimiter: str) -> list[str]:
+    """What follows the last delimiter of each line that has one."""
+    return [line.rpartition(delimiter)[2] for line in text.split("\n") if delimiter in line]
+
+
+def _read_rows(
+    file: IO[bytes], columns: Sequence[str], optional: Sequence[str], **dialect: Any
+) -> Table:
     csv.field_size_limit(sys.maxsize)
     reader = csv.reader(_lines(file), strict=True, **dialect)
     try:
         header = next(reader, [])
-        _check_names(header, columns, str(file.name))
-        places = {name: header.index(name) for name in columns}
-        found: dict[str, list[Any]] = {name: [] for name in columns}
+        read = _present(header, columns, optional, str(file.name))
+        places = {name: header.index(name) for name in read}
+        found: dict[str, list[Any]] = {name: [] for name in read}
         for row in filter(None, reader):  # an empty line is no row
             if len(row) != len(header):
                 raise ValueError(
@@ -141,8 +156,8 @@ def _read_rows(file: IO[bytes], columns: Sequence[str], **dialect: Any) -> Table
     return Table(found)
 
 
-def _read_jsonl(file: IO[bytes], columns: Sequence[str]) -> Table:
-    found: dict[str, list[Any]] = {name: [] for name in columns}
+def _read_jsonl(file: IO[bytes], columns: Sequence[str], optional: Sequence[str]) -> Table:
+    found: dict[str, list[Any]] = {name: [] for name in [*columns, *optional]}
     names: dict[str, Any] = {}
     for number, line in enumerate(_lines(file), 1):
         if line.isspace():
@@ -160,15 +175,15 @@ def _read_jsonl(file: IO[bytes], columns: Sequence[str]) -> Table:
         names |= row
         for name, values in found.items():
             values.append(row.get(name))
-    _check_names(list(names), columns, str(file.name))
-    return Table(found)
+    read = _present(list(names), columns, optional, str(file.name))
+    return Table({name: found[name] for name in read})
 
 
-def _read_parquet(file: IO[bytes], columns: Sequence[str]) -> Table:
+def _read_parquet(file: IO[bytes], columns: Sequence[str], optional: Sequence[str]) -> Table:
     # Other columns may have types that the datasets library does not know.
     parquet = pyarrow.parquet.ParquetFile(file)
-    _check_names(parquet.schema_arrow.names, columns, str(file.name))
-    return from_dataset(datasets.Dataset(parquet.read(list(columns))), columns, str(file.name))
+    read = _present(parquet.schema_arrow.names, columns, optional, str(file.name))
+    return from_dataset(datasets.Dataset(parquet.read(read)), read, (), str(file.name))
 
 
 READERS: dict[str, Reader] = {

@@ -100,7 +100,7 @@ def tokenize_splits(
         UserError: the splits do not have these columns.
     """
     from poolbench.data.loaders import SPLITS, digest
-    from poolbench.data.splits import numbered
+    from poolbench.data.units import numbered
 
     _check_columns(splits["train"], columns)
     tables = [splits[name] for name in SPLITS]

@@ -27,6 +27,7 @@ from statistics_simulation import (
 
 from poolbench.stats.across_datasets import partial_conjunction
 from poolbench.stats.best import compare_with_best
+from poolbench.stats.jackknife import macro_f1_scores
 from poolbench.stats.paired_test import (
     Crossed,
     crossed,
@@ -36,7 +37,6 @@ from poolbench.stats.paired_test import (
     two_sided_p,
 )
 from poolbench.stats.power import needed, predicted_power, seeds_needed, seeds_range
-from poolbench.stats.scores import macro_f1_scores
 
 
 def one_pair(what: str, limit: float | None, right: Hits) -> Iterator[Rate]:

@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 
 from poolbench.stats.best import beats_baselines, compare_with_best
+from poolbench.stats.jackknife import macro_f1_scores
 from poolbench.stats.paired_test import crossed, guarded_half_width
-from poolbench.stats.scores import SCORES, baseline_scores, macro_f1_scores
+from poolbench.stats.scores import SCORES, baseline_scores
 
 LABELS = np.arange(900) % 3
 
@@ -88,7 +89,11 @@ def test_only_what_beats_the_majority_class_and_chance_is_useful(metric: str) ->
     good = np.where(rng.random((5, 900)) < 0.3, LABELS, guess)
     constant = np.zeros((5, 900), np.int64)
     useful = [
-        beats_baselines(SCORES[metric](LABELS, np.eye(3)[predicted]), LABELS, metric, 0.05)
+        beats_baselines(
+            SCORES[metric](LABELS, np.eye(3)[predicted]),
+            baseline_scores(LABELS, np.eye(3)[LABELS], metric),
+            0.05,
+        )
         for predicted in (good, guess, constant)
     ]
     assert useful == [True, False, False]
@@ -96,10 +101,33 @@ def test_only_what_beats_the_majority_class_and_chance_is_useful(metric: str) ->
 
 def test_baselines_are_the_metric_of_predictors_that_read_no_text() -> None:
     labels = np.repeat([0, 1, 2], [700, 200, 100])
-    found = {k: v.mean() for k, v in baseline_scores(labels, "accuracy").items()}
+    logits = np.eye(3)[labels]
+    found = {k: v.mean() for k, v in baseline_scores(labels, logits, "accuracy").items()}
     assert found == pytest.approx({"majority class": 0.7, "chance": 1 / 3})
     rng = np.random.default_rng(0)
     guesses = [macro_f1_scores(labels, rng.integers(0, 3, 1000)).mean() for _ in range(300)]
-    found = {k: v.mean() for k, v in baseline_scores(labels, "f1_macro").items()}
+    found = {k: v.mean() for k, v in baseline_scores(labels, logits, "f1_macro").items()}
     assert found["chance"] == pytest.approx(np.mean(guesses), abs=0.004)
     assert found["majority class"] == pytest.approx(2 * 0.7 / 1.7 / 3, abs=0.001)
+
+
+def test_baselines_of_other_tasks() -> None:
+    rng = np.random.default_rng(0)
+    targets, score = rng.normal(size=50), rng.normal(size=(50, 1))
+    assert not np.any(baseline_scores(targets, score, "spearman")["chance"])
+    queries = rng.random((50, 5))
+    found = baseline_scores(np.ones(50, np.int64), queries, "ndcg@10")
+    assert found.keys() == {"chance"}
+    np.testing.assert_array_equal(found["chance"], queries[:, 4])
+    assert baseline_scores(np.ones(50, np.int64), queries, "recall@1") == {}
+
+
+@pytest.mark.parametrize(
+    ("shares", "always"), [((0.9, 0.6, 0.1), [1, 1, 0]), ((0.1, 0.4, 0.3), [0, 1, 0])]
+)
+def test_the_baseline_of_labels_are_the_frequent_ones(shares, always: list[int]) -> None:
+    targets = (np.arange(100)[:, None] < 100 * np.array(shares)).astype(np.int8)
+    (found,) = baseline_scores(targets, targets - 0.5, "f1_micro").values()
+    predicted = np.tile(always, (100, 1))
+    hits, total = (targets * predicted).sum(), targets.sum() + predicted.sum()
+    assert found.mean() == pytest.approx(2 * hits / total, abs=0.01)

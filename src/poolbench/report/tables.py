@@ -56,7 +56,8 @@ def verdict_table(task: Task, findings: Findings) -> Table:
         for c in [compared.get(s.pooler)]
     ]
     for record in [r for s in task.standings for r in s.finished][:1]:
-        baselines = baseline_scores(record.predictions.targets, findings.protocol.metric)
+        kept = record.predictions
+        baselines = baseline_scores(kept.targets, kept.outputs, findings.protocol.metric)
         rows += [{"pooler": name, metric: 100 * v.mean()} for name, v in baselines.items()]
     frame = frame_of(rows)
     unmeasured = [c for c in ("pooler ms", "throughput") if frame[c].isna().all()]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from poolbench.stats.compare import comparable
 from poolbench.stats.paired_test import guarded_half_width, paired
-from poolbench.stats.pairing import ScoredRun, examples_of, scores_of
-from poolbench.stats.scores import Array, baseline_scores
+from poolbench.stats.pairing import ScoredRun, baselines_of, clusters_of, scores_of
+from poolbench.stats.scores import Array
 from poolbench.stats.verdict import Comparison
 
 Groups = NDArray[Any] | None  # (n,), of each example
@@ -32,7 +32,7 @@ class Best:
         margin: in points.
         level: probability that the best pooler is not in the group, or that a decision is wrong.
         family: number of comparisons with the best; each is one-sided at level / family.
-        useful: poolers that are better than the majority class and than chance.
+        useful: poolers that are better than every baseline.
     """
 
     behind: Mapping[str, float]
@@ -68,9 +68,9 @@ def best_of(runs: Sequence[ScoredRun], pairs: Sequence[Comparison]) -> Best | No
     metric, level, poolers = pairs[0].metric, pairs[0].level, len({r.pooler for r in runs})
     by_pooler = {name: [r for r in runs if r.pooler == name] for name in names}
     scores = {name: scores_of(of, metric) for name, of in by_pooler.items()}
-    targets, groups, folds = examples_of(by_pooler[names[0]])
+    groups, folds = clusters_of(by_pooler[names[0]])
     best = compare_with_best(scores, pairs[0].margin, level, poolers - 1, groups, folds)
-    tested = (targets, metric, level / poolers, groups, folds)
+    tested = (baselines_of(by_pooler[names[0]], metric), level / poolers, groups, folds)
     useful = [name for name in names if beats_baselines(scores[name], *tested)]
     return replace(best, useful=tuple(useful))
 
@@ -112,18 +112,17 @@ def compare_with_best(
 
 def beats_baselines(
     scores: Array,
-    targets: NDArray[Any],
-    metric: str,
+    baselines: Mapping[str, Array],
     level: float,
     groups: Groups = None,
     folds: Groups = None,
 ) -> bool:
-    """Whether runs are better than the majority class and than chance, one-sided.
+    """Whether runs are better than every baseline (n,), one-sided.
 
     ``scores`` are (S, n), or (n,) with folds.
     """
     return all(
         float(found.delta) > guarded_half_width(found, 2 * level)
-        for baseline in baseline_scores(targets, metric).values()
+        for baseline in baselines.values()
         for found in [paired(scores - baseline, groups, folds)]
     )

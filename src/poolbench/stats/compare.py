@@ -14,7 +14,7 @@ from poolbench.runs.protocol import Protocol
 from poolbench.runs.study import FEWEST_SEEDS
 from poolbench.stats.paired_test import guarded_half_width, guarded_p, holm, seed_means
 from poolbench.stats.pairing import ScoredRun as ScoredRun
-from poolbench.stats.pairing import examples_of, listed, pairing_errors, scores_of
+from poolbench.stats.pairing import clusters_of, listed, pairing_errors, scores_of
 from poolbench.stats.power import needed, seeds_range, smallest_difference
 from poolbench.stats.scores import Array
 from poolbench.stats.verdict import Comparison, Word, decide, format_points, plural
@@ -101,7 +101,7 @@ def _describe(
         return replace(blank, why=why)
     scores = {name: scores_of(of, blank.metric) for name, of in sides.items()}
     d = scores[first] - scores[second]  # (S, n), or (n,) of all folds
-    _, groups, folds = examples_of(sides[first])
+    groups, folds = clusters_of(sides[first])
     seeds = tuple(r.seed for r in sides[first])
     if len(seeds) == 1:
         why = "single seed, no inference"

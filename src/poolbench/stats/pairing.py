@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poolbench.runs.record import RunRecord
-from poolbench.stats.scores import SCORES, Array
+from poolbench.stats.scores import SCORES, Array, baseline_scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,15 +85,26 @@ def scores_of(runs: Sequence[ScoredRun], metric: str) -> Array:
     return np.concatenate(scores) if runs[0].folds else np.stack(scores)
 
 
-def examples_of(
+def clusters_of(
     runs: Sequence[ScoredRun],
-) -> tuple[NDArray[Any], NDArray[np.int64] | None, NDArray[np.int64] | None]:
-    """Target, cluster and fold of each test example (n,), in the order of :func:`scores_of`."""
-    tested = runs if runs[0].folds else runs[:1]
-    targets = np.concatenate([r.targets for r in tested])
+) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
+    """Cluster and fold of each test example (n,), in the order of :func:`scores_of`."""
+    tested = _tested(runs)
     groups = [r.groups for r in tested if r.groups is not None]
     folds = np.repeat(np.arange(len(tested)), [len(r.targets) for r in tested])
-    return targets, np.concatenate(groups) if groups else None, folds if runs[0].folds else None
+    return np.concatenate(groups) if groups else None, folds if runs[0].folds else None
+
+
+def baselines_of(runs: Sequence[ScoredRun], metric: str) -> dict[str, Array]:
+    """Scores (n,) of predictors that read no text, in the order of :func:`scores_of`."""
+    tested = _tested(runs)
+    targets = np.concatenate([r.targets for r in tested])
+    return baseline_scores(targets, np.concatenate([r.outputs for r in tested]), metric)
+
+
+def _tested(runs: Sequence[ScoredRun]) -> Sequence[ScoredRun]:
+    """One run for each part of the test examples: all folds, or any run."""
+    return runs if runs[0].folds else runs[:1]
 
 
 def pairing_errors(sides: Mapping[str, Sequence[ScoredRun]]) -> Iterator[str]:

@@ -1,46 +1,30 @@
 """Per-example scores whose mean over the test set is the metric.
 
-**n** test examples, **C** classes, **R** runs.
+Targets and outputs are those of ``runs/predictions.py``. **n** test examples, **C** classes,
+**K** outputs of one example.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-Array = NDArray[np.float64]
+from poolbench.runs.protocol import RANKING
+from poolbench.stats.jackknife import Array as Array
+from poolbench.stats.jackknife import (
+    macro_f1_scores,
+    multilabel_f1_scores,
+    pearson_scores,
+    spearman_scores,
+)
 
 
 def accuracy_scores(targets: NDArray[Any], outputs: NDArray[Any]) -> Array:
     """1.0 where the class with the highest logit is right, else 0.0: shape (n,)."""
     return np.asarray(outputs.argmax(axis=-1) == targets, dtype=np.float64)
-
-
-def macro_f1_scores(labels: NDArray[Any], predictions: NDArray[Any]) -> Array:
-    """Jackknife pseudo-values of macro-F1 (Efron and Stein 1981) from predicted classes (..., n).
-
-    The pseudo-value of an example is n F - (n-1) F(without it). Macro-F1 is the mean over the
-    classes that occur in ``labels``, so all poolers and all left-out examples average the same
-    classes. Leaving an example out removes one count from one of the C * C cells of the confusion
-    matrix, so F is computed once per cell and not once per example.
-
-    Example:
-        >>> macro_f1_scores(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]))
-        array([1., 1., 1., 1.])
-    """
-    y = np.asarray(labels, dtype=np.int64)
-    p = np.asarray(predictions, dtype=np.int64)
-    classes = int(max(y.max(), p.max())) + 1
-    runs = p.reshape(-1, p.shape[-1])  # (R, n)
-    cells = y * classes + runs  # (R, n)
-    offsets = np.arange(len(runs))[:, None] * classes**2
-    counts = np.bincount((cells + offsets).ravel(), minlength=len(runs) * classes**2)
-    whole, without = _macro_f1_without_one(counts.reshape(-1, classes, classes))
-    left_out = np.take_along_axis(without.reshape(len(runs), -1), cells, axis=-1)  # (R, n)
-    n = p.shape[-1]
-    return np.asarray(n * whole[:, None] - (n - 1) * left_out, dtype=np.float64).reshape(p.shape)
 
 
 def brier_scores(labels: NDArray[Any], logits: NDArray[Any]) -> Array:
@@ -58,45 +42,51 @@ def brier_scores(labels: NDArray[Any], logits: NDArray[Any]) -> Array:
     return np.asarray(1 - np.square(errors).sum(axis=-1) / 2)
 
 
-# Functions of targets and outputs as in runs/predictions.py.
-SCORES: dict[str, Callable[[NDArray[Any], NDArray[Any]], Array]] = {
+def _macro_f1(targets: NDArray[Any], outputs: NDArray[Any]) -> Array:
+    if targets.ndim == 2:
+        return multilabel_f1_scores(targets, outputs, "macro")
+    return macro_f1_scores(targets, outputs.argmax(axis=-1))
+
+
+def _column(targets: NDArray[Any], outputs: NDArray[Any], name: str) -> Array:
+    return np.asarray(outputs[:, RANKING.index(name)], dtype=np.float64)
+
+
+Scores = Callable[[NDArray[Any], NDArray[Any]], Array]
+SCORES: dict[str, Scores] = {
     "accuracy": accuracy_scores,
-    "f1_macro": lambda targets, outputs: macro_f1_scores(targets, outputs.argmax(axis=-1)),
+    "f1_macro": _macro_f1,
+    "f1_micro": partial(multilabel_f1_scores, average="micro"),
     "brier": brier_scores,
+    "spearman": lambda targets, outputs: spearman_scores(targets, outputs[:, 0]),
+    "pearson": lambda targets, outputs: pearson_scores(targets, outputs[:, 0]),
+    **{name: partial(_column, name=name) for name in RANKING},
 }
 
 
-def baseline_scores(labels: NDArray[Any], metric: str) -> dict[str, Array]:
-    """Scores (n,) of two predictors that read no text, over the classes that occur in ``labels``.
+def baseline_scores(targets: NDArray[Any], outputs: NDArray[Any], metric: str) -> dict[str, Array]:
+    """Scores (n,) of predictors that read no text; none where "chance" has no plain meaning.
 
-    The majority class is the most frequent one of these examples. Chance guesses every class with
-    the same probability; each of its scores is its expected metric.
+    * Classes: the most frequent one, and a guess with equal probabilities over the classes that
+      occur; each of its scores is its expected metric.
+    * Labels: for every text those that apply to more than half of the examples, or else the most
+      frequent one.
+    * Correlations: 0.
+    * nDCG: its expected value in a random order, which the outputs contain.
     """
-    shares = np.bincount(labels) / len(labels)
+    n = len(targets)
+    if metric in RANKING:
+        expected = f"random {metric}"
+        return {"chance": SCORES[expected](targets, outputs)} if expected in RANKING else {}
+    if metric in ("spearman", "pearson"):
+        return {"chance": np.zeros(n)}
+    if targets.ndim == 2:
+        share = targets.mean(axis=0)  # (C,)
+        applies = (share > 0.5) | (share == share.max())
+        always = np.tile(np.where(applies, 1.0, -1.0), (n, 1))
+        return {"most frequent labels": SCORES[metric](targets, always)}
+    shares = np.bincount(targets) / n
     guess, present = 1 / np.count_nonzero(shares), shares[shares > 0]
     chance = guess if metric == "accuracy" else np.mean(2 * present * guess / (present + guess))
-    always = np.eye(len(shares))[np.full(len(labels), shares.argmax())]
-    majority = SCORES[metric](labels, always)
-    return {"majority class": majority, "chance": np.full(len(labels), chance)}
-
-
-def _macro_f1_without_one(confusion: NDArray[np.int64]) -> tuple[Array, Array]:
-    """Macro-F1 (R,), and macro-F1 with one count less in each cell (R, C, C)."""
-    hits = np.diagonal(confusion, axis1=-2, axis2=-1)  # (R, C)
-    total = confusion.sum(-1) + confusion.sum(-2)  # (R, C): true plus predicted
-    occurs = confusion.sum(-1) > 0  # (R, C): classes that occur in the labels
-    weight = occurs / occurs.sum(-1, keepdims=True)  # (R, C)
-    f1 = _ratio(2 * hits, total)
-    whole = (weight * f1).sum(-1)
-    one_error_less = weight * (_ratio(2 * hits, total - 1) - f1)  # (R, C)
-    one_hit_less = weight * (_ratio(2 * (hits - 1), total - 2) - f1)  # (R, C)
-    without = whole[:, None, None] + one_error_less[:, :, None] + one_error_less[:, None, :]
-    diagonal = np.arange(confusion.shape[-1])
-    without[:, diagonal, diagonal] = whole[:, None] + one_hit_less
-    return whole, without
-
-
-def _ratio(top: NDArray[np.int64], bottom: NDArray[np.int64]) -> Array:
-    """top / bottom, and 0 where bottom is not positive."""
-    out = np.zeros(np.shape(bottom))
-    return np.divide(top, bottom, out=out, where=np.asarray(bottom) > 0)
+    always = np.eye(len(shares))[np.full(n, shares.argmax())]
+    return {"majority class": SCORES[metric](targets, always), "chance": np.full(n, chance)}

@@ -7,7 +7,7 @@ python train.py --help
 
 import sys
 
-from poolbench.training.launch import main
+from poolbench.training.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from poolbench.training.launch import main
+from poolbench.training.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -18,7 +18,7 @@ from typing import Any
 
 from poolbench.data.loaders import movie_reviews
 from poolbench.runs.study import read_records
-from poolbench.training import launch
+from poolbench.training import command
 from poolbench.training.lit_module import LitPooledModel
 from tests.tiny_bert import REVIEWS
 
@@ -60,7 +60,7 @@ class Bench:
             on_step(count)
             sabotage()
             sys.argv = ["train.py", "-m", *grid, *COMMAND.split(), *paths, *overrides]
-            sys.exit(launch.main())
+            sys.exit(command.main())
 
         process = FORK.Process(target=sweep)
         process.start()

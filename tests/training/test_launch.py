@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -9,10 +10,16 @@ import sys
 import time
 from pathlib import Path
 
+import hydra
 import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 
+from poolbench.core.errors import UserError
 from poolbench.runs.record import read_record
-from poolbench.training import grid
+from poolbench.training import config, grid
+from poolbench.training.arguments import CONF, GROUPS, check_first_words
+from poolbench.training.help import help_text
 from poolbench.training.launch import compose_runs
 from tests.conftest import ROOT, TINY, rejection
 
@@ -76,7 +83,7 @@ def test_a_bug_is_not_reported_as_an_error_of_the_user(monkeypatch: pytest.Monke
     def broken(*_: object) -> None:
         raise AssertionError("ours")
 
-    monkeypatch.setattr(grid, "validate", broken)
+    monkeypatch.setattr(config, "validate", broken)
     with pytest.raises(AssertionError, match="ours"):
         compose_runs("pooler=mean")
 
@@ -188,6 +195,38 @@ def test_answers_without_training_write_nothing(
     assert answer in done.stdout + done.stderr
     assert done.stderr.count("\n") == (1 if code else 0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("sede=1", 2), ("poler=mean", 2)])
+def test_help_and_misspelt_first_words_are_answered_without_hydra(argument: str, code: int) -> None:
+    command = [sys.executable, "-X", "importtime", str(ROOT / "train.py"), argument]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == code
+    assert "poolbench.training.help" in done.stderr
+    assert not re.search(r"hydra|omegaconf|pydantic|yaml", done.stderr)
+
+
+def test_the_help_lists_what_hydra_can_choose_also_from_folders_of_the_user(tmp_path: Path) -> None:
+    for name in ("one/pooler/own/mine", "two/pooler/theirs", "two/fourth/choice"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.yaml").touch()
+    two = tmp_path / "two"
+    text = help_text(["--help", f"--config-dir={tmp_path}/one", f"hydra.searchpath=[file://{two}]"])
+    listed = dict(re.findall(r"^([\w/]+): (.*)$", text, re.MULTILINE))
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        for group in GROUPS:
+            options = loader.get_group_options(group, ObjectType.CONFIG)
+            assert set(options) == set(listed[group].split(", ")) - {"theirs"}
+    assert listed["pooler/own"] == "mine"
+    assert listed["fourth"] == "choice"
+
+
+@pytest.mark.parametrize("argument", ["--config-dir=own", "-cn=config", "-cd=own"])
+def test_first_words_of_other_configurations_are_left_to_hydra(argument: str) -> None:
+    check_first_words([argument, "mine=1"])
+    with pytest.raises(UserError, match="unknown key mine"):
+        check_first_words(["mine=1"])
 
 
 def test_bad_data_ends_with_2_and_writes_nothing(tmp_path: Path) -> None:

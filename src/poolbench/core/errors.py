@@ -1,11 +1,12 @@
 """Exceptions for user errors and interrupts, and the one place that prints them."""
 
+import difflib
 import functools
 import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 DEBUG = "POOLBENCH_DEBUG"  # environment variable that --debug sets: print tracebacks
@@ -75,3 +76,9 @@ def one_line(error: BaseException) -> str:
     """The message of an exception in one printable line."""
     lines = " ".join(str(error).split()) or type(error).__name__
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in lines)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown word: the nearest known one."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f", did you mean {near[0]}?" if near else ""

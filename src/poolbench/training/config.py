@@ -4,7 +4,6 @@ The first value that is missing, unknown, of a wrong type or out of range raises
 """
 
 import copy
-import difflib
 import importlib
 import inspect
 import re
@@ -26,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from poolbench.core.errors import UserError
+from poolbench.core.errors import UserError, nearest
 from poolbench.runs.identity import display_name, flatten
 from poolbench.runs.protocol import METRICS, Protocol
 
@@ -254,12 +253,6 @@ def build(component: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         raise
     except ValueError as error:
         raise UserError(f"{str(component['_target_']).rpartition('.')[2]}: {error}") from error
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown word: the nearest known one."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f", did you mean {near[0]}?" if near else ""
 
 
 def _knobs(component: Mapping[str, Any]) -> dict[str, Any]:

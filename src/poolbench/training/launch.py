@@ -1,14 +1,14 @@
-"""The command line: compose and check every run of a command, then plan or train them.
+"""A command in Hydra: compose and check every run, then plan or train them.
 
 Nothing heavy is imported before the configuration is valid.
 """
 
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -17,34 +17,21 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from poolbench.core.errors import Interrupted, command, report
+from poolbench.core.errors import report
 from poolbench.core.processes import process_rank
-from poolbench.training.config import RunRequest
-from poolbench.training.grid import (
-    CONF,
-    check_arguments,
-    check_grid,
-    check_run,
-    explained_errors,
-    split_grid,
-)
+from poolbench.training.arguments import CONF, check_arguments
+from poolbench.training.grid import check_grid, check_run, explained_errors, split_grid
+
+if TYPE_CHECKING:
+    from poolbench.training.config import RunRequest
 
 
-@command
-def main(arguments: list[str]) -> int:
-    """Entry point of ``train.py`` and ``python -m poolbench``.
-
-    Exit codes: 0, every run has a result; 1, some runs failed or diverged; 2, the configuration or
-    the data is unusable and nothing was started; 130 and 143, interrupted.
-    """
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGTERM, _interrupt)
+def start(arguments: list[str]) -> None:
+    """Hand a command to Hydra, which composes the configuration and calls the function below."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     sys.argv[1:] = arguments
-    check_arguments(arguments)
     with explained_errors():
         _hydra_main()
-    return 0
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -69,7 +56,7 @@ def _plan_or_train(cfg: DictConfig) -> float | None:
     return console.best_validation(sweep.run_job(request))
 
 
-def run(requests: Sequence[RunRequest], launcher: Launcher | None = None) -> None:
+def run(requests: Sequence["RunRequest"], launcher: Launcher | None = None) -> None:
     """Plan the runs, train those that have no result yet, and print a summary.
 
     A launcher trains each run as a job of its own; None trains all in this process.
@@ -97,7 +84,7 @@ def run(requests: Sequence[RunRequest], launcher: Launcher | None = None) -> Non
         raise SystemExit(1)
 
 
-def compose_runs(*overrides: str) -> list[RunRequest]:
+def compose_runs(*overrides: str) -> list["RunRequest"]:
     """The checked runs of a command, for use from Python: ``compose_runs("seed=0,1,2")``."""
     check_arguments(overrides)
     GlobalHydra.instance().clear()
@@ -113,8 +100,3 @@ def compose_runs(*overrides: str) -> list[RunRequest]:
             return check_grid(jobs, lambda job: compose(list(job)))
     finally:
         GlobalHydra.instance().clear()
-
-
-def _interrupt(number: int, _: object) -> None:
-    print("interrupted: the same command continues from here", file=sys.stderr)
-    raise Interrupted(128 + number)

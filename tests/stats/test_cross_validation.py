@@ -10,10 +10,10 @@ from poolbench.runs.protocol import Protocol
 from poolbench.stats.across_datasets import compare_across
 from poolbench.stats.best import best_of
 from poolbench.stats.compare import ScoredRun, compare_all_pairs, compare_with_reference
+from poolbench.stats.means import mean_over_seeds
 from poolbench.stats.paired_test import (
     guarded_half_width,
     guarded_p,
-    mean_over_seeds,
     nested,
     two_sided_p,
 )
@@ -154,7 +154,7 @@ def test_advice_follows_what_dominates_the_variance() -> None:
 
 def test_the_interval_of_a_mean_over_folds_needs_no_equal_sizes() -> None:
     scores = [r.scores("accuracy") for r in fold_runs({"mean": 0.8})]
-    assert mean_over_seeds([None] * 5, scores).interval is None
-    mean = mean_over_seeds([None] * 5, scores, cross_validated=True)
+    assert mean_over_seeds([None] * 5, scores, "accuracy").interval is None
+    mean = mean_over_seeds([None] * 5, scores, "accuracy", cross_validated=True)
     assert mean.interval is not None
     assert mean.interval[0] < mean.value < mean.interval[1]

@@ -18,7 +18,7 @@ from poolbench.stats.paired_test import (
     guarded_half_width,
     guarded_p,
     holm,
-    mean_over_seeds,
+    paired,
     two_sided_p,
 )
 
@@ -167,28 +167,31 @@ def test_where_only_examples_differ_clusters_give_the_robust_variance_of_statsmo
 
 @pytest.mark.parametrize("shape", [(1, 20), (5, 1)])
 def test_one_seed_or_one_example_has_no_variance(shape: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match="at least 2 seeds and 2 examples"):
+    with pytest.raises(ValueError, match="at least 2"):
         crossed(np.zeros(shape))
 
 
-def test_a_mean_over_seeds_has_the_guarded_interval_in_percent() -> None:
-    scores = [np.array(row, dtype=float) for row in np.random.default_rng(5).random((5, 80)) < 0.8]
-    found = mean_over_seeds([None] * 5, scores)
-    half = 100 * guarded_half_width(crossed(np.stack(scores)), 0.05)
-    assert found.value == pytest.approx(100 * np.mean(scores))
-    assert found.interval == pytest.approx((found.value - half, min(found.value + half, 100)))
-    assert mean_over_seeds([0.5] * 5, scores).value == 50
+def test_where_nothing_was_trained_it_is_the_t_test_over_examples() -> None:
+    d = np.random.default_rng(6).normal(0.2, 1, size=(3, 1, 50))
+    estimate = paired(d)
+    oracle = stats.ttest_1samp(d[:, 0], 0, axis=1)
+    np.testing.assert_allclose(guarded_p(estimate), oracle.pvalue)
+    half = np.ptp(oracle.confidence_interval(0.95), axis=0) / 2
+    np.testing.assert_allclose(guarded_half_width(estimate, 0.05), half)
 
 
-def test_a_mean_of_seeds_that_err_on_different_examples_has_an_interval() -> None:
-    first = np.arange(60) % 2.0
-    found = mean_over_seeds([None, None], [first, 1 - first])
-    assert found.value == 50
-    assert found.interval is not None
-    assert found.interval[1] - found.interval[0] > 20
+def test_where_nothing_was_trained_clusters_give_the_robust_variance_of_statsmodels() -> None:
+    rng = np.random.default_rng(9)
+    groups = np.sort(rng.integers(0, 12, 60))
+    by_example = rng.normal(size=12)[groups] + rng.normal(size=60)
+    fit = OLS(by_example, np.ones(60)).fit(cov_type="cluster", cov_kwds={"groups": groups})
+    half = guarded_half_width(paired(by_example[None], groups), 0.05)
+    assert half == pytest.approx(stats.t.isf(0.025, 11) * fit.bse[0])
 
 
-def test_a_mean_without_a_common_test_set_has_no_interval() -> None:
-    for scores in ([np.ones(5)], [np.ones(5), np.ones(6)], [np.ones(1)] * 2):
-        found = mean_over_seeds([None] * len(scores), scores)
-        assert (found.value, found.interval) == (100, None)
+def test_pairs_of_distinct_texts_are_independent() -> None:
+    d = np.random.default_rng(7).normal(size=(4, 30))
+    pairs = np.random.default_rng(8).permutation(60).reshape(30, 2)
+    for of in (d, d[:1]):
+        once, again = paired(of), paired(of, pairs)
+        np.testing.assert_allclose(guarded_half_width(again, 0.05), guarded_half_width(once, 0.05))

@@ -26,7 +26,7 @@ from poolbench.runs.schema import RecordError
 from poolbench.runs.study import STUDY, notes_on, read_declaration, read_records
 from poolbench.stats.best import best_of
 from poolbench.stats.compare import ScoredRun, compare_with_reference
-from poolbench.stats.paired_test import Mean
+from poolbench.stats.means import Mean
 from poolbench.stats.verdict import plural
 
 # Digests that must agree between rows with the same settings in these parts of the configuration.

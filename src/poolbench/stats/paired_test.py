@@ -4,7 +4,6 @@
 Units are those of the scores: 1.0, not 100 points.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from poolbench.stats.scores import Array
+from poolbench.stats.clusters import Groups, dependent_squares, independent
+from poolbench.stats.jackknife import Array
 
 Values = Array | float | int  # one per comparison: an array (...), or a number for a single one
-ALPHA = 0.05  # of the interval of a mean over seeds
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +23,8 @@ class Crossed:
     """Mean difference and mean squares of a crossed layout: seeds and examples are both samples.
 
     Arrays have the leading shape (...) of the differences. ``clusters`` is the number of groups of
-    dependent examples; None where every example is independent.
+    dependent examples (for pairs of texts, of what they amount to); None where every example is
+    independent.
     """
 
     delta: Values
@@ -107,40 +107,74 @@ class Nested(Crossed):
         )
 
 
+class Items(Crossed):
+    """The same where nothing was trained: there is one seed, and only examples are a sample."""
+
+    @cached_property
+    def guards(self) -> tuple[tuple[Values, Values], ...]:
+        """One t-test over examples, or over clusters."""
+        free = (self.examples if self.clusters is None else self.clusters) - 1
+        return ((self.ms_example / self.examples, free),)
+
+
 def paired(
-    differences: NDArray[Any],
-    groups: NDArray[Any] | None = None,
-    folds: NDArray[Any] | None = None,
+    differences: NDArray[Any], groups: Groups = None, folds: NDArray[Any] | None = None
 ) -> Crossed:
-    """The estimate for seeds that share their test examples, or for ``folds`` that do not."""
-    return crossed(differences, groups) if folds is None else nested(differences, folds, groups)
+    """The estimate for seeds that share their test examples, or for ``folds`` that do not.
+
+    Differences of one seed, (..., 1, n), are those of runs that trained nothing.
+    """
+    if folds is not None:
+        return nested(differences, folds, groups)
+    return crossed(differences, groups) if differences.shape[-2] > 1 else items(differences, groups)
 
 
-def nested(
-    differences: NDArray[Any], folds: NDArray[Any], groups: NDArray[Any] | None = None
-) -> Nested:
+def items(differences: NDArray[Any], groups: Groups = None) -> Items:
+    """Estimate from the paired differences (..., 1, n) of runs that trained nothing.
+
+    ``groups`` are clusters of examples as in :func:`crossed`.
+    """
+    d = np.asarray(differences, dtype=np.float64)[..., 0, :]  # (..., n)
+    examples = d.shape[-1]
+    delta, scale, clusters = d.mean(axis=-1), *_scale(examples, groups)
+    ms_example = scale * dependent_squares(groups)(d - delta[..., None])
+    none = np.zeros_like(ms_example)
+    return Items(delta, none, ms_example, none, seeds=1, examples=examples, clusters=clusters)
+
+
+def _scale(examples: int, groups: Groups) -> tuple[float, float | None]:
+    """Factor from a sum of squares to a mean square, and the number of clusters.
+
+    Raises ValueError for fewer than 2 independent examples.
+    """
+    clusters = independent(groups, examples)
+    if clusters < 2:
+        raise ValueError(f"need at least 2 independent examples, got {clusters:.3g}")
+    factor = clusters / ((clusters - 1) * examples)  # 1 / (n - 1) without clusters
+    return factor, None if groups is None else clusters
+
+
+def nested(differences: NDArray[Any], folds: NDArray[Any], groups: Groups = None) -> Nested:
     """Estimate from paired differences (..., n), where ``folds`` (n,) has the fold of each example.
 
     ``groups`` are clusters of examples as in :func:`crossed`.
     """
     d = np.asarray(differences, dtype=np.float64)  # (..., n)
     examples, sizes = d.shape[-1], np.bincount(folds)
-    clusters = examples if groups is None else len(np.unique(groups))
-    if len(sizes) < 2 or clusters < 2:
-        raise ValueError(f"need at least 2 folds and 2 examples, got {len(sizes)} and {clusters}")
+    if len(sizes) < 2:
+        raise ValueError(f"need at least 2 folds, got {len(sizes)}")
     delta, by_fold = d.mean(axis=-1), seed_means(d, folds)
-    scale = clusters / ((clusters - 1) * examples)
-    within = _cluster_sums(d - by_fold[..., folds], groups)
-    example_effect = _cluster_sums(d - delta[..., None], groups)
+    scale, clusters = _scale(examples, groups)
+    squares = dependent_squares(groups)
     between = sizes * np.square(by_fold - delta[..., None])
     return Nested(
         delta,
         ms_seed=between.sum(axis=-1) / (len(sizes) - 1),
-        ms_example=scale * np.square(example_effect).sum(axis=-1),
-        ms_error=scale * np.square(within).sum(axis=-1),
+        ms_example=scale * squares(d - delta[..., None]),
+        ms_error=scale * squares(d - by_fold[..., folds]),
         seeds=len(sizes),
         examples=examples,
-        clusters=None if groups is None else clusters,
+        clusters=clusters,
     )
 
 
@@ -152,46 +186,36 @@ def seed_means(values: Array, folds: NDArray[Any] | None = None) -> Array:
     return np.asarray(values @ (one_hot / one_hot.sum(axis=0)))
 
 
-def _cluster_sums(values: Array, groups: NDArray[Any] | None) -> Array:
-    """Sums over the clusters of the last axis; the values where every example is one."""
-    if groups is None:
-        return values
-    order = np.argsort(groups, kind="stable")
-    starts = np.unique(np.asarray(groups)[order], return_index=True)[1]
-    return np.asarray(np.add.reduceat(values[..., order], starts, axis=-1))
-
-
-def crossed(differences: NDArray[Any], groups: NDArray[Any] | None = None) -> Crossed:
+def crossed(differences: NDArray[Any], groups: Groups = None) -> Crossed:
     """Crossed random-effects estimate from paired differences (..., S, n).
 
     Two-way layout with one observation per seed and example (Searle, Casella and McCulloch,
-    Variance Components, 1992). With ``groups`` (n,), the cluster of each example, the mean squares
-    of examples and residual are those of sums over clusters (Liang and Zeger 1986), so that
-    examples of one document or user may depend on each other.
+    Variance Components, 1992). With ``groups`` of dependent examples, as in ``clusters.py``, the
+    mean squares of examples and residual have products of dependent examples in place of squares.
 
     Raises ValueError for fewer than 2 seeds or 2 independent examples.
     """
     d = np.asarray(differences, dtype=np.float64)  # (..., S, n)
     seeds, examples = d.shape[-2:]
-    clusters = examples if groups is None else len(np.unique(groups))
-    if seeds < 2 or clusters < 2:
-        raise ValueError(f"need at least 2 seeds and 2 examples, got {seeds} and {clusters}")
+    if seeds < 2:
+        raise ValueError(f"need at least 2 seeds, got {seeds}")
     by_seed = d.mean(axis=-1)  # (..., S)
     by_example = d.mean(axis=-2)  # (..., n)
     delta = by_seed.mean(axis=-1)  # (...)
     seed_effect = by_seed - delta[..., None]
     example_effect = by_example - delta[..., None]
-    residual = d - by_seed[..., None] - example_effect[..., None, :]
-    example_effect, residual = (_cluster_sums(v, groups) for v in (example_effect, residual))
-    scale = clusters / ((clusters - 1) * examples)  # 1 / (n - 1) without clusters
+    (scale, clusters), squares = _scale(examples, groups), dependent_squares(groups)
+    of_error = np.zeros_like(delta)
+    for seed in range(seeds):  # one at a time: memory for all at once takes longer than the sums
+        of_error += squares(d[..., seed, :] - by_seed[..., seed, None] - example_effect)
     return Crossed(
         delta,
         ms_seed=examples * np.square(seed_effect).sum(axis=-1) / (seeds - 1),
-        ms_example=scale * seeds * np.square(example_effect).sum(axis=-1),
-        ms_error=scale * np.square(residual).sum(axis=(-1, -2)) / (seeds - 1),
+        ms_example=scale * seeds * squares(example_effect),
+        ms_error=scale * of_error / (seeds - 1),
         seeds=seeds,
         examples=examples,
-        clusters=None if groups is None else clusters,
+        clusters=clusters,
     )
 
 
@@ -223,35 +247,3 @@ def holm(p: Array) -> Array:
     adjusted = np.empty_like(p)
     np.put_along_axis(adjusted, order, np.minimum(raised, 1.0), axis=-1)
     return adjusted
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean over seeds and its interval over seeds and test examples, both in percent.
-
-    ``interval`` is None for a single seed and for seeds with different test sets.
-    """
-
-    value: float
-    interval: tuple[float, float] | None
-
-
-def mean_over_seeds(
-    recorded: Sequence[float | None], scores: Sequence[Array], cross_validated: bool = False
-) -> Mean:
-    """The mean of one or more runs of one configuration.
-
-    Args:
-        recorded: the metric of each run in its record, between 0 and 1; None to use its scores.
-        scores: per-example scores of each run, (n,).
-        cross_validated: whether the runs are folds.
-    """
-    shares = [s.mean() if r is None else r for r, s in zip(recorded, scores, strict=True)]
-    value = 100 * float(np.mean(shares))
-    sizes = {len(s) for s in scores}
-    if len(scores) < 2 or min(sizes) < 2 or (len(sizes) > 1 and not cross_validated):
-        return Mean(value, None)
-    folds = np.repeat(np.arange(len(scores)), list(map(len, scores))) if cross_validated else None
-    whole = np.stack(scores) if folds is None else np.concatenate(scores)
-    half = 100 * float(guarded_half_width(paired(whole, None, folds), ALPHA))
-    return Mean(value, (max(value - half, 0.0), min(value + half, 100.0)))

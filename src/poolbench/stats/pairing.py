@@ -5,13 +5,16 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import permutations
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from poolbench.runs.protocol import TaskName
 from poolbench.runs.record import RunRecord
+from poolbench.stats.clusters import Groups
 from poolbench.stats.scores import SCORES, Array, baseline_scores
 
 
@@ -25,9 +28,10 @@ class ScoredRun:
         test_ids, tokens: digests of the test examples and of the tokenized dataset.
         order: one digest of the training order per epoch.
         budget: number of settings tried to tune this pooler; None where nothing was tuned.
-        groups: cluster of each test example (n,), such as its document; None: all independent.
+        groups: which test examples depend on each other, as in ``clusters.py``.
         folds: of cross-validation, whose fold ``seed`` this run was tested on; 0: all runs share
             their test examples.
+        trained: whether there was anything to learn; otherwise there is no order.
     """
 
     dataset: str
@@ -41,8 +45,10 @@ class ScoredRun:
     tokens: str = ""
     order: tuple[str, ...] = ()
     budget: int | None = None
-    groups: NDArray[np.int64] | None = None
+    groups: Groups = None
     folds: int = 0
+    task: TaskName = "classification"
+    trained: bool = True
     _scores: dict[str, Array] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -70,6 +76,8 @@ class ScoredRun:
             budget=budget,
             groups=kept.groups if kept else None,
             folds=record.data.folds,
+            task=record.task,
+            trained=record.trained or not record.ok,
         )
 
     def scores(self, metric: str) -> Array:
@@ -77,6 +85,18 @@ class ScoredRun:
         if metric not in self._scores:
             self._scores[metric] = SCORES[metric](self.targets, self.outputs)
         return self._scores[metric]
+
+
+def repeated(sides: Mapping[str, Sequence[ScoredRun]]) -> dict[str, Sequence[ScoredRun]]:
+    """The runs of two poolers; one that trained nothing counts at each seed of one that did.
+
+    Its scores are the same at every seed.
+    """
+    found = dict(sides)
+    for (name, runs), (_, others) in permutations(sides.items(), 2):
+        if len(runs) == 1 and not runs[0].trained and all(r.trained for r in others):
+            found[name] = [replace(runs[0], seed=r.seed, order=r.order) for r in others] or runs
+    return found
 
 
 def scores_of(runs: Sequence[ScoredRun], metric: str) -> Array:
@@ -87,7 +107,7 @@ def scores_of(runs: Sequence[ScoredRun], metric: str) -> Array:
 
 def clusters_of(
     runs: Sequence[ScoredRun],
-) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
+) -> tuple[Groups, NDArray[np.int64] | None]:
     """Cluster and fold of each test example (n,), in the order of :func:`scores_of`."""
     tested = _tested(runs)
     groups = [r.groups for r in tested if r.groups is not None]
@@ -131,6 +151,8 @@ def pairing_errors(sides: Mapping[str, Sequence[ScoredRun]]) -> Iterator[str]:
         lone = (f"{listed(seeds)} only for {pooler}" for pooler, seeds in only.items() if seeds)
         yield f"unequal seeds: {', '.join(lone)}"
     everything = [*first.values(), *second.values()]
+    if len(tasks := {r.task for r in everything}) > 1:
+        yield f"tasks differ: {', '.join(sorted(tasks))}"
     if len(folds := {r.folds for r in everything}) > 1:
         yield f"cross-validation differs, numbers of folds: {', '.join(map(str, sorted(folds)))}"
     (k,) = folds
@@ -151,7 +173,7 @@ def pairing_errors(sides: Mapping[str, Sequence[ScoredRun]]) -> Iterator[str]:
     for seed in sorted(first):
         # Early stopping may end two runs at different epochs: only epochs of both are compared.
         pairs = list(zip(first[seed].order, second[seed].order, strict=False))
-        if not pairs:
+        if not pairs and (first[seed].trained or second[seed].trained):
             yield f"no order digest was recorded at seed {seed}"
         if any(a != b for a, b in pairs):
             yield f"order digests differ at seed {seed}"

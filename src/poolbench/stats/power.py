@@ -52,7 +52,8 @@ def predicted_power(
     expected variance is never above that of the others.
     """
     guards = expected(estimate, seeds, examples).guards[:2]
-    return np.minimum(*(_t_power(effect, *guard, alpha) for guard in guards))
+    powers = [_t_power(effect, *guard, alpha) for guard in guards]
+    return np.asarray(np.stack(np.broadcast_arrays(*powers)).min(axis=0))
 
 
 def seeds_needed(estimate: Crossed, effect: float, alpha: float, power: float = 0.8) -> Array:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from poolbench.stats.paired_test import crossed
 from poolbench.stats.verdict import Comparison, Word, decide
 
 MARGIN = 0.5
@@ -139,9 +140,13 @@ def test_small_and_large_p_and_a_zero_difference_are_formatted() -> None:
 
 
 def test_swapping_twice_restores_a_comparison() -> None:
-    c = replace(EXAMPLE, differences=np.ones((10, 4)))
+    estimate = crossed(np.random.default_rng(0).normal(size=(10, 4)))
+    c = replace(EXAMPLE, per_seed=(100.0,) * 10, estimate=estimate)
     other = c.swapped()
     assert (other.first, other.second, other.word) == ("cls", "mean", Word.WORSE)
     assert (other.delta, other.interval) == (-1.8, (-2.7, -0.9))
     assert other.per_seed == (-100.0,) * 10
+    assert other.estimate
+    assert other.estimate.delta == -estimate.delta
+    assert other.estimate.guards == estimate.guards
     assert other.swapped() == c

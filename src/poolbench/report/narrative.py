@@ -232,6 +232,7 @@ def _choice(task: Task) -> str:
 def _advice(best: Best, c: Comparison) -> str:
     """What these runs can find, and what would decide between two poolers."""
     level = best.level / best.family
+    assert c.estimate is not None
     found = 100 * smallest_difference(c.estimate, len(c.seeds), c.examples, level, c.power)
     power = f"with {format_percent(c.power)} power"
     finds = f"These runs find a difference of {found:.1f} points or more {power}."

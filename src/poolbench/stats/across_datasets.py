@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from poolbench.stats.paired_test import Crossed, holm, paired, two_sided_p
+from poolbench.stats.pairing import clusters_of, scores_of
 from poolbench.stats.scores import Array
 from poolbench.stats.verdict import Comparison, Word, format_estimate, format_p, format_test, plural
 
@@ -147,12 +148,7 @@ def _over_tasks(tasks: tuple[Comparison, ...], family: int) -> Across:
     why = _why_no_mean(by_dataset)
     if why is not None:
         return replace(found, why_no_mean=why, why_not_new=why)
-    # Encoders share the test examples of a dataset, so they are averaged example by example:
-    # treating them as independent would count the same examples twice.
-    estimates = [
-        paired(np.mean([c.differences for c in of], axis=0), of[0].groups, of[0].folds)
-        for of in by_dataset.values()
-    ]
+    estimates = [_over_encoders(of) for of in by_dataset.values()]
     delta, half, p = _mean_of_datasets(estimates, level)
     why = _why_not_new(len(estimates), family, level)
     return replace(
@@ -165,6 +161,19 @@ def _over_tasks(tasks: tuple[Comparison, ...], family: int) -> Across:
     )
 
 
+def _over_encoders(of_dataset: Sequence[Comparison]) -> Crossed:
+    """The estimate of a dataset, with its encoders averaged example by example.
+
+    Encoders share the test examples: treating them as independent would count these twice.
+    """
+    (first, second), metric = of_dataset[0].sides, of_dataset[0].metric
+    differences = [
+        scores_of(c.sides[first], metric) - scores_of(c.sides[second], metric) for c in of_dataset
+    ]
+    groups, folds = clusters_of(of_dataset[0].sides[first])
+    return paired(np.mean(differences, axis=0), groups, folds)
+
+
 def _at_least(tasks: tuple[Comparison, ...], sign: int, level: float) -> int:
     p = [1.0 if c.p is None or c.delta is None or sign * c.delta <= 0 else c.p for c in tasks]
     return partial_conjunction(np.array(p), level)
@@ -175,7 +184,7 @@ def _why_no_mean(by_dataset: Mapping[str, Sequence[Comparison]]) -> str | None:
     if Word.NONE in words:
         return f"{words.count(Word.NONE)} of {len(words)} tasks have no verdict"
     for dataset, of_dataset in by_dataset.items():
-        if len({(c.seeds, c.differences.shape) for c in of_dataset}) > 1:
+        if len({(c.seeds, c.examples, c.unit) for c in of_dataset}) > 1:
             return f"seeds or examples differ between the encoders on {dataset}"
     return None
 

@@ -5,14 +5,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from math import inf
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from poolbench.stats.compare import comparable
-from poolbench.stats.paired_test import guarded_half_width, paired
+from poolbench.stats.paired_test import Crossed, guarded_half_width, paired
 from poolbench.stats.pairing import ScoredRun, baselines_of, clusters_of, scores_of
 from poolbench.stats.scores import Array
 from poolbench.stats.verdict import Comparison
@@ -69,7 +71,8 @@ def best_of(runs: Sequence[ScoredRun], pairs: Sequence[Comparison]) -> Best | No
     by_pooler = {name: [r for r in runs if r.pooler == name] for name in names}
     scores = {name: scores_of(of, metric) for name, of in by_pooler.items()}
     groups, folds = clusters_of(by_pooler[names[0]])
-    best = compare_with_best(scores, pairs[0].margin, level, poolers - 1, groups, folds)
+    known = {(c.first, c.second): c.estimate for c in pairs if c.estimate is not None}
+    best = compare_with_best(scores, pairs[0].margin, level, poolers - 1, groups, folds, known)
     tested = (baselines_of(by_pooler[names[0]], metric), level / poolers, groups, folds)
     useful = [name for name in names if beats_baselines(scores[name], *tested)]
     return replace(best, useful=tuple(useful))
@@ -82,6 +85,7 @@ def compare_with_best(
     family: int | None = None,
     groups: Groups = None,
     folds: Groups = None,
+    known: Mapping[tuple[str, str], Crossed] = MappingProxyType({}),
 ) -> Best:
     """Compare each pooler with the best of the others.
 
@@ -94,20 +98,27 @@ def compare_with_best(
         family: number of comparisons; P-1 unless poolers without usable runs count too.
         groups: cluster of each example (n,).
         folds: of cross-validation, of each example (n,).
+        known: estimates of pairs (first minus second); the others are computed.
     """
-    names, stacked = list(scores), np.stack(list(scores.values()))  # (P, S, n)
-    family = family or len(names) - 1
-    behind, loss, rival, group = {}, {}, {}, []
-    for name, own in scores.items():
-        others = paired(stacked - own, groups, folds)  # (P,)
-        delta = 100 * np.asarray(others.delta)
-        half = 100 * guarded_half_width(others, 2 * level / family)
-        behind[name] = float(delta.max())
-        bounds = np.where([other == name for other in names], -inf, delta + half)
-        loss[name], rival[name] = float(bounds.max()), names[int(bounds.argmax())]
-        if not np.any(delta - half > 0):
-            group.append(name)
-    return Best(behind, loss, rival, tuple(group), margin, level, family)
+    names, family = list(scores), family or len(scores) - 1
+    lead = np.zeros((len(names), len(names)))  # (P, P): mean of the second minus that of the first
+    half = np.zeros_like(lead)  # of its interval
+    for (i, first), (j, second) in combinations(enumerate(names), 2):
+        estimate = known.get((first, second))
+        if estimate is None:
+            estimate = paired(scores[first] - scores[second], groups, folds)
+        lead[i, j], lead[j, i] = -100 * estimate.delta, 100 * estimate.delta
+        half[i, j] = half[j, i] = 100 * guarded_half_width(estimate, 2 * level / family)
+    bounds = np.where(np.eye(len(names), dtype=bool), -inf, lead + half)
+    return Best(
+        behind=dict(zip(names, lead.max(axis=1).tolist(), strict=True)),
+        loss=dict(zip(names, bounds.max(axis=1).tolist(), strict=True)),
+        rival={name: names[i] for name, i in zip(names, bounds.argmax(axis=1), strict=True)},
+        group=tuple(n for n, worse in zip(names, lead - half > 0, strict=True) if not worse.any()),
+        margin=margin,
+        level=level,
+        family=family,
+    )
 
 
 def beats_baselines(

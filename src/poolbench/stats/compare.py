@@ -4,15 +4,23 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from itertools import combinations
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain, combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from poolbench.runs.protocol import Protocol
 from poolbench.runs.study import FEWEST_SEEDS
-from poolbench.stats.paired_test import guarded_half_width, guarded_p, holm, seed_means
+from poolbench.stats.paired_test import (
+    Crossed,
+    guarded_half_width,
+    guarded_p,
+    holm,
+    paired,
+    seed_means,
+)
 from poolbench.stats.pairing import ScoredRun as ScoredRun
 from poolbench.stats.pairing import clusters_of, listed, pairing_errors, scores_of
 from poolbench.stats.power import needed, seeds_range, smallest_difference
@@ -62,6 +70,29 @@ def collapsed(means: Array) -> NDArray[np.bool_]:
     return below > max(0.05, 5 * 1.4826 * float(np.median(np.abs(below))))
 
 
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """One pooler on one task. Its scores are computed once for all of its pairs."""
+
+    runs: list[ScoredRun]
+    metric: str
+
+    @cached_property
+    def scores(self) -> Array:
+        """(S, n), or (n,) of all folds."""
+        return scores_of(self.runs, self.metric)
+
+    @cached_property
+    def groups_and_folds(self) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
+        """Cluster and fold of each test example (n,)."""
+        return clusters_of(self.runs)
+
+    @cached_property
+    def means(self) -> Array:
+        """(S,)."""
+        return seed_means(self.scores, self.groups_and_folds[1])
+
+
 def _compare(
     runs: list[ScoredRun], pairs: list[tuple[str, str]], protocol: Protocol
 ) -> list[Comparison]:
@@ -72,13 +103,19 @@ def _compare(
         looks = tuple(protocol.looks or [len({r.seed for r in of_task})])
         if folds := max(r.folds for r in of_task):
             looks = (folds,)  # there is no verdict on a part of the folds
-        sides = [{name: [r for r in of_task if r.pooler == name] for name in p} for p in pairs]
-        family = [_describe(task, both, len(pairs), looks, protocol) for both in sides]
+        sides = {
+            name: _Side([r for r in of_task if r.pooler == name], protocol.metric)
+            for name in chain.from_iterable(pairs)
+        }
+        family = [
+            _describe(task, {name: sides[name] for name in pair}, len(pairs), looks, protocol)
+            for pair in pairs
+        ]
         # A comparison without a test counts as p = 1.
-        p = np.array([1.0 if c.why else guarded_p(c.estimate) for c in family])
+        p = np.array([1.0 if c.estimate is None else guarded_p(c.estimate) for c in family])
         adjusted = np.minimum(holm(p) * len(looks), 1)  # Bonferroni over the looks
         found += [
-            c if c.why else _judge(c, *map(float, pair))
+            c if c.estimate is None else _judge(c, c.estimate, *map(float, pair))
             for c, *pair in zip(family, p, adjusted, strict=True)
         ]
     return found
@@ -86,23 +123,24 @@ def _compare(
 
 def _describe(
     task: tuple[str, str],
-    sides: Mapping[str, list[ScoredRun]],
+    sides: Mapping[str, _Side],
     family: int,
     looks: tuple[int, ...],
     protocol: Protocol,
 ) -> Comparison:
-    """The comparison before any test: its differences, or why there are none."""
+    """The comparison before any test: its estimate, or why there is none."""
     (first, second), (dataset, encoder) = sides, task
     chosen = protocol.model_dump(include={"metric", "margin", "power"})
     chosen |= {"family": family, "looks": looks, "level": protocol.alpha / len(looks)}
     blank = Comparison(first, second, dataset, encoder, **chosen)
-    why = next(pairing_errors(sides), None)
+    runs = {name: side.runs for name, side in sides.items()}
+    why = next(pairing_errors(runs), None)
     if why is not None:
         return replace(blank, why=why)
-    scores = {name: scores_of(of, blank.metric) for name, of in sides.items()}
-    d = scores[first] - scores[second]  # (S, n), or (n,) of all folds
-    groups, folds = clusters_of(sides[first])
-    seeds = tuple(r.seed for r in sides[first])
+    one, other = sides.values()
+    groups, folds = one.groups_and_folds
+    d = one.scores - other.scores  # (S, n), or (n,) of all folds
+    seeds = tuple(r.seed for r in one.runs)
     if len(seeds) == 1:
         why = "single seed, no inference"
     elif len(seeds) < FEWEST_SEEDS and folds is None:
@@ -113,10 +151,11 @@ def _describe(
         seeds=seeds,
         examples=d.shape[-1],
         delta=float(100 * d.mean()),
-        collapsed=_describe_collapsed({k: seed_means(s, folds) for k, s in scores.items()}, seeds),
-        differences=d,
-        groups=groups,
-        folds=folds,
+        collapsed=_describe_collapsed({name: s.means for name, s in sides.items()}, seeds),
+        unit="seed" if folds is None else "fold",
+        per_seed=tuple((100 * (one.means - other.means)).tolist()),
+        estimate=None if why else paired(d, groups, folds),
+        sides=runs,
     )
 
 
@@ -137,8 +176,8 @@ def _describe_collapsed(means: Mapping[str, Array], seeds: Sequence[int]) -> str
     return f"{who}; without {without} {format_points(100 * (first - second)[kept].mean())}."
 
 
-def _judge(c: Comparison, p: float, p_adjusted: float) -> Comparison:
-    estimate, delta, margin = c.estimate, float(c.estimate.delta), c.margin / 100
+def _judge(c: Comparison, estimate: Crossed, p: float, p_adjusted: float) -> Comparison:
+    delta, margin = float(estimate.delta), c.margin / 100
     # Power at this level holds whatever the results of the other pairs in the family.
     sure = c.level / c.family
     half, narrow = (float(guarded_half_width(estimate, a)) for a in (c.level, 2 * c.level))

@@ -1,17 +1,14 @@
 """From numbers to one of nine words, and to one sentence."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cached_property
 from math import inf
 
-import numpy as np
-from numpy.typing import NDArray
-
 from poolbench.runs.protocol import METRIC_NAMES
-from poolbench.stats.paired_test import Crossed, paired, seed_means
+from poolbench.stats.paired_test import Crossed
+from poolbench.stats.pairing import ScoredRun
 from poolbench.stats.power import MOST_SEEDS
-from poolbench.stats.scores import Array
 
 
 class Word(StrEnum):
@@ -82,26 +79,14 @@ class Comparison:
     seeds_range: tuple[float, float] | None = None
     finds: float | None = None
     collapsed: str = ""  # which runs are far below the others, in words
-    differences: Array = field(  # (S, n), or (n,) with folds (n,); in units of the score
-        default_factory=lambda: np.empty((0, 1)), repr=False, compare=False
+    unit: str = "seed"  # what a seed stands for: seed or fold
+    per_seed: tuple[float, ...] = ()  # difference at each seed in points
+    estimate: Crossed | None = field(default=None, repr=False, compare=False)  # if it is tested
+    # The runs of both poolers. The differences at each example are computed from them when they are
+    # needed: of all pairs of a large study they take several GB.
+    sides: Mapping[str, Sequence[ScoredRun]] = field(
+        default_factory=dict, repr=False, compare=False
     )
-    groups: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
-    folds: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
-
-    @cached_property
-    def estimate(self) -> Crossed:
-        """Mean difference and mean squares."""
-        return paired(self.differences, self.groups, self.folds)
-
-    @property
-    def per_seed(self) -> tuple[float, ...]:
-        """Difference at each seed in points, in the order of ``seeds``."""
-        return tuple(float(100 * d) for d in seed_means(self.differences, self.folds))
-
-    @property
-    def unit(self) -> str:
-        """What a seed stands for."""
-        return "seed" if self.folds is None else "fold"
 
     @property
     def size(self) -> str:
@@ -150,7 +135,8 @@ class Comparison:
             interval=_mirrored(self.interval),
             narrow_interval=_mirrored(self.narrow_interval),
             word=_MIRRORED.get(self.word, self.word),
-            differences=-self.differences,
+            per_seed=tuple(-d for d in self.per_seed),
+            estimate=self.estimate and replace(self.estimate, delta=-self.estimate.delta),
         )
 
 

@@ -207,6 +207,7 @@ def _models(
 ) -> Iterator[tuple[str, PooledModel]]:
     """Every pooler of ``conf/pooler`` that this encoder is deep enough for, as a model."""
     supplied = {
+        "depth": encoder.depth,
         "token_counts": torch.bincount(data.ids, minlength=size.vocabulary),
         "native_head": encoder.native_head(),
     }

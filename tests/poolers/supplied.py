@@ -13,7 +13,7 @@ from poolbench.poolers.native import NativeHead
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 16
-LENGTHS = (1, 2, 7, 5)
+LENGTHS = (1, 2, 12, 5)
 POOLERS = sorted(path.stem for path in (ROOT / "conf/pooler").glob("*.yaml"))
 
 
@@ -24,6 +24,7 @@ def make(name: str, width: int = WIDTH, **knobs: object) -> Pooler:
     pooler_class = get_object(config.pop("_target_"))
     dense = nn.Sequential(nn.Linear(width, width), nn.Tanh())
     offered = {
+        "depth": 3,
         "token_counts": torch.tensor([900, 90, 9, 0, 1, 30, 300]),
         "native_head": NativeHead("first", dense),
     }

@@ -30,7 +30,7 @@ def test_extra_inputs_are_exactly_those_needed() -> None:
     for words, given in {
         "needs token_ids": {},
         "takes no layers": {"token_ids": ids, "layers": hidden.unsqueeze(2)},
-        r"token_ids are \(4, 6\)": {"token_ids": ids[:, 1:]},
+        r"token_ids are \(4, 11\)": {"token_ids": ids[:, 1:]},
     }.items():
         with pytest.raises(ShapeError, match=words):
             pooler(hidden, mask, **given)
@@ -41,7 +41,9 @@ def test_yaml_defaults_are_the_defaults_of_the_constructor(name: str) -> None:
     knobs = OmegaConf.to_container(OmegaConf.load(FILES[name]))
     pooler_class = get_object(knobs.pop("_target_"))
     parameters = dict(inspect.signature(pooler_class.__init__).parameters)
-    knobs_of_class = parameters.keys() - {"self", "hidden_dim"} - {"token_counts", "native_head"}
+    knobs_of_class = (
+        parameters.keys() - {"self", "hidden_dim"} - {"depth", "token_counts", "native_head"}
+    )
     assert knobs.keys() == knobs_of_class
     for knob, value in knobs.items():
         default = parameters[knob].default
@@ -74,6 +76,10 @@ def test_annotations_accept_the_defaults_and_reject_values_out_of_range(name: st
         ("gated_conv", "kernel_size", 1),
         ("sliced_wasserstein", "points", 1),
         ("conv", "kernel_sizes", [2, 0]),
+        ("ema_max", "alpha", 0.0),
+        ("pagerank", "damping", 0.9),
+        ("token_graph", "layers", 0),
+        ("rolling_max_attention", "window", 0),
     ],
 )
 def test_the_least_value_of_a_knob_is_declared(name: str, knob: str, wrong: object) -> None:
@@ -90,6 +96,10 @@ def test_the_least_value_of_a_knob_is_declared(name: str, knob: str, wrong: obje
         ("latent_attention", {"heads": 3}),
         ("transformer_layer", {"heads": 3}),
         ("max_pool_bert", {"heads": 3}),
+        ("ada_pool", {"heads": 3}),
+        ("layer_attention", {"heads": 3}),
+        ("bag_of_windows", {"heads": 3}),
+        ("bag_of_windows", {"stride": 6}),
         ("efficient_probing", {"queries": 3}),
         ("gated_conv", {"kernel_size": 4}),
     ],

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import networkx
 import numpy as np
 import pytest
 import scipy.special
@@ -175,6 +176,92 @@ def sliced_wasserstein(pooler: Any, x: Tensor) -> Tensor:
     return torch.stack(pooled)
 
 
+def multimax(pooler: Any, x: Tensor) -> Tensor:
+    inner, _, outer = pooler.score
+    tokens = [nn.functional.gelu(inner(token)) for token in x]
+    return torch.stack([max(v @ token for token in tokens) for v in outer.weight])
+
+
+def rolling_max_attention(pooler: Any, x: Tensor) -> Tensor:
+    inner, _, outer = pooler.score
+    y = nn.functional.gelu(inner(x))
+    size = min(pooler.window, len(x))
+    windows = [y[i : i + size] for i in range(len(x) - size + 1)]
+    queries, values = outer.weight.chunk(2)
+    return torch.stack(
+        [
+            max((w @ query).softmax(0) @ (w @ value) for w in windows)
+            for query, value in zip(queries, values, strict=True)
+        ]
+    )
+
+
+def ema_max(pooler: Any, x: Tensor) -> Tensor:
+    average, found = torch.zeros(WIDTH), []
+    for token in x:
+        average = pooler.alpha * token + (1 - pooler.alpha) * average
+        found.append(average)
+    return torch.stack(found).amax(0)
+
+
+def attention_probe(pooler: Any, x: Tensor) -> Tensor:
+    means = []
+    for query, slope in zip(pooler.query.weight, pooler.slope, strict=True):
+        scores = torch.stack([query @ token + slope * t for t, token in enumerate(x)])
+        means.append(scores.softmax(0) @ x)
+    return torch.cat(means)
+
+
+def bag_of_windows(pooler: Any, x: Tensor) -> Tensor:
+    means, start, end = [], 0, 0
+    while end < len(x):
+        end = start + pooler.window
+        means.append(x[start:end].mean(0))
+        start += pooler.stride
+    windows = torch.stack(means)
+    return attend(pooler.attention, windows, windows).mean(0)
+
+
+def layer_attention(pooler: Any, x: Tensor) -> Tensor:
+    layers = extra_inputs(pooler, x)["layers"].unbind(1)
+    keys = [layer[0] for layer in layers] + [layer.mean(0) for layer in layers]
+    return attend(pooler.attention, pooler.query, torch.stack(keys))[0]
+
+
+def layer_token_gate(pooler: Any, x: Tensor) -> Tensor:
+    layers = extra_inputs(pooler, x)["layers"].unbind(1)
+    summaries = torch.stack(
+        [
+            (layer @ gate).softmax(0) @ layer
+            for layer, gate in zip(layers, pooler.token_gates, strict=True)
+        ]
+    )
+    return (summaries @ pooler.layer_gate.weight[0]).softmax(0) @ summaries
+
+
+def pagerank(pooler: Any, x: Tensor) -> Tensor:
+    cosine = nn.functional.cosine_similarity(x[:, None], x[None], dim=-1)
+    graph = networkx.from_numpy_array(cosine.clamp(min=0).numpy())
+    ranks = networkx.pagerank(graph, alpha=pooler.damping, tol=1e-12, max_iter=1000)
+    return torch.stack([ranks[t] * token for t, token in enumerate(x)]).sum(0)
+
+
+def token_graph(pooler: Any, x: Tensor) -> Tensor:
+    cosine = nn.functional.cosine_similarity(x[:, None], x[None], dim=-1)
+    states = [x]
+    for layer in pooler.layers:
+        values = states[-1] @ layer.project.weight.T
+        left, right = layer.score.weight
+        refined = []
+        for i, value in enumerate(values):
+            near = [j for j in range(len(x)) if j == i or cosine[i, j] > pooler.threshold]
+            scores = torch.stack([left @ value + right @ values[j] for j in near])
+            weights = torch.where(scores > 0, scores, 0.2 * scores).softmax(0)
+            refined.append((weights @ values[near]).relu())
+        states.append(torch.stack(refined))
+    return attention(pooler.readout, torch.cat(states, dim=1))
+
+
 CASES: list[tuple[str, dict[str, object], Formula]] = [
     ("cls", {}, lambda _, x: x[0]),
     ("last", {}, lambda _, x: x[-1]),
@@ -216,6 +303,21 @@ CASES: list[tuple[str, dict[str, object], Formula]] = [
     ("late_mean", {}, lambda p, x: nn.functional.gelu(p.project(x)).mean(0)),
     ("sliced_wasserstein", {"slices": 5, "points": 4}, sliced_wasserstein),
     ("native", {}, lambda p, x: p.transform(x[0])),
+    ("ada_pool", {}, lambda p, x: attend(p.attention, x.mean(0, keepdim=True), x)[0]),
+    ("multimax", {}, multimax),
+    ("rolling_max_attention", {}, rolling_max_attention),
+    ("rolling_max_attention", {"window": 3, "heads": 5}, rolling_max_attention),
+    ("ema_max", {}, ema_max),
+    ("ema_max", {"alpha": 1.0}, lambda _, x: x.amax(0)),
+    ("attention_probe", {}, attention_probe),
+    ("bag_of_windows", {}, bag_of_windows),
+    ("bag_of_windows", {"window": 4, "stride": 4}, bag_of_windows),
+    ("bag_of_windows", {"window": 3, "stride": 1}, bag_of_windows),
+    ("layer_attention", {}, layer_attention),
+    ("layer_token_gate", {}, layer_token_gate),
+    ("pagerank", {}, pagerank),
+    ("token_graph", {}, token_graph),
+    ("token_graph", {"threshold": 0.7, "layers": 3}, token_graph),
 ]
 
 
@@ -224,7 +326,7 @@ def test_pooler_is_its_formula(name: str, knobs: dict[str, object], formula: For
     pooler = make(name, **knobs).double()
     rows = texts(torch.float64)
     expected = torch.stack([formula(pooler, row) for row in rows])
-    hidden, mask = batch(rows, 9, "left", pad=float("nan"))
+    hidden, mask = batch(rows, 15, "left", pad=float("nan"))
     close(pooler(hidden, mask, **extra_inputs(pooler, hidden)), expected, 1e-6)
 
 
@@ -243,3 +345,36 @@ def test_power_mean_has_a_finite_gradient_where_tokens_cancel(power: float) -> N
         for gradient in (hidden.grad, pooler.log_power.grad):
             assert isinstance(gradient, Tensor)
             assert gradient.isfinite().all()
+
+
+def test_similar_and_dissimilar_tokens_are_in_the_test_texts() -> None:
+    """Otherwise ``token_graph`` would be tested on a complete graph."""
+    for text in texts()[2:]:
+        cosine = nn.functional.cosine_similarity(text[:, None], text[None], dim=-1)
+        assert 0 < (cosine < 0.6).sum() < cosine.numel() - len(text)
+
+
+@pytest.mark.parametrize("sizes", [(1,), (40,), (1, 30), (2, 5, 100)])
+def test_pagerank_has_converged(sizes: tuple[int, ...]) -> None:
+    """Exact ranks by a linear system, in graphs of clusters, where power iterations are slowest."""
+    generator = torch.Generator().manual_seed(0)
+    rows = []
+    for i, size in enumerate(sizes):
+        tokens = torch.zeros(size, WIDTH, dtype=torch.float64)
+        tokens[:, 4 * i : 4 * i + 4] = torch.randn(size, 4, generator=generator).double()
+        rows.append(tokens)
+    x = torch.cat(rows)
+    edges = nn.functional.cosine_similarity(x[:, None], x[None], dim=-1).clamp(min=0)
+    moves = np.eye(len(x)) - 0.85 * (edges / edges.sum(0)).numpy()
+    exact = torch.tensor(np.linalg.solve(moves, np.full(len(x), 0.15 / len(x))))
+    (found,) = make("pagerank").token_weights(x[None], torch.ones(1, len(x), dtype=torch.bool))
+    assert (found - exact).abs().sum() < 1e-6
+
+
+def test_a_linear_head_on_an_attention_probe_sums_the_values_of_its_heads() -> None:
+    pooler, head = make("attention_probe").double(), nn.Linear(8 * WIDTH, 3).double()
+    (x,) = texts(torch.float64)[2:3]
+    scores = x @ pooler.query.weight.T + pooler.slope * torch.arange(len(x))[:, None]
+    values = torch.einsum("td,chd->thc", x, head.weight.unflatten(1, (8, WIDTH)))
+    expected = (scores.softmax(0)[..., None] * values).sum((0, 1)) + head.bias
+    close(head(pooler(x[None], torch.ones(1, len(x), dtype=torch.bool)))[0], expected)

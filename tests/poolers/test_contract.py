@@ -19,6 +19,10 @@ OTHER_KNOBS = [
     ("lstm", {"reduce": "mean"}),
     ("sliced_wasserstein", {"slices": 5, "points": 4}),
     ("topk_mean", {"k": 100}),
+    ("rolling_max_attention", {"window": 2}),
+    ("bag_of_windows", {"window": 4, "stride": 4}),
+    ("token_graph", {"layers": 1, "threshold": 0.8}),
+    ("ema_max", {"alpha": 0.01}),
 ]
 CASES = [*((name, {}) for name in POOLERS), *OTHER_KNOBS]
 

@@ -88,7 +88,7 @@ def reads_a_value(self, hidden, mask):
 
 
 def width_dependent(self, hidden, mask):
-    return masked.mean(hidden, mask) * (1.0 if hidden.shape[1] < 10 else 2.0)
+    return masked.mean(hidden, mask) * (1.0 if hidden.shape[1] < 15 else 2.0)
 
 
 MEAN = lambda self, h, m: masked.mean(h, m)  # noqa: E731

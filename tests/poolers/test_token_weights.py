@@ -18,7 +18,7 @@ def token_weights(pooler: Pooler, hidden: Tensor, mask: Tensor) -> Tensor:
 @pytest.mark.parametrize("name", WEIGHTED)
 def test_weights_of_valid_tokens_sum_to_one_and_ignore_padding(name: str) -> None:
     pooler = make(name)
-    hidden, mask = batch(texts(), length=9, side="left", pad=float("nan"))
+    hidden, mask = batch(texts(), length=15, side="left", pad=float("nan"))
     hidden = torch.cat([hidden, torch.full_like(hidden[:1], float("nan"))])
     mask = torch.cat([mask, torch.zeros_like(mask[:1])])
     found = token_weights(pooler, hidden, mask)

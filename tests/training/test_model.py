@@ -12,6 +12,8 @@ from poolbench.training.session import Session
 from tests.conftest import ROOT, SMALL, logits, rejection
 
 POOLERS = sorted(path.stem for path in (ROOT / "conf/pooler").glob("*.yaml"))
+SELECT_LAYERS = ("native", "max_pool_bert", "layer_attention", "layer_token_gate")
+POOL_SPECIAL_TOKENS = ("cls", "native", "max_pool_bert", "layer_attention")
 LAYERS = sorted(path.stem for path in (ROOT / "conf/layers").glob("*.yaml"))
 SCRATCH = ["encoder=scratch", "encoder.layers=4", "dataset.max_examples=8"]
 UNCACHED = [*SCRATCH, "cache=off"]
@@ -27,8 +29,8 @@ def chosen(layers: str) -> list[str]:
 
 def check_combination(session: Session, layers: str, tokens: str, pooler: str) -> None:
     one = config(*UNCACHED, f"pooler={pooler}", f"pooled_tokens={tokens}", *chosen(layers))
-    special = pooler in ("cls", "native", "max_pool_bert") and tokens == "content"
-    if special or (pooler in ("native", "max_pool_bert") and layers != "last"):
+    special = pooler in POOL_SPECIAL_TOKENS and tokens == "content"
+    if special or (pooler in SELECT_LAYERS and layers != "last"):
         message = rejection(lambda: session.model(one))
         assert "use pooled_tokens=all" in message or "use layers=last" in message
         return
@@ -169,3 +171,10 @@ def test_a_trainable_encoder_is_compiled_on_request(session: Session, monkeypatc
     for mode in ("null", "reduce-overhead"):
         session.model(config(*SCRATCH, "encoder.tuning=full", f"trainer.compile={mode}"))
     assert modes == ["reduce-overhead"]
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_poolers_of_all_layers_get_all_layers(session: Session, depth: int) -> None:
+    for pooler in ("layer_attention", "layer_token_gate"):
+        model = session.model(config(*UNCACHED, f"encoder.layers={depth}", f"pooler={pooler}"))
+        assert model.encoder.layers == tuple(range(depth + 1))

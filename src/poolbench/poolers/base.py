@@ -22,7 +22,7 @@ TokenWeights = Float[Tensor, "B T"]
 
 # Of a width or a count in a constructor: a larger one fills the memory before it can be checked.
 Size = Annotated[int, Field(gt=0, le=65_536)]
-Need = Literal["token_ids", "layers", "token_counts", "native_head"]
+Need = Literal["token_ids", "layers", "depth", "token_counts", "native_head"]
 EXTRA_INPUTS = frozenset({"token_ids", "layers"})  # the needs that are arguments of forward
 
 
@@ -39,8 +39,9 @@ class Pooler(nn.Module, ABC):
         graph_break: whether ``torch.compile`` needs several graphs for it.
         needs: inputs beyond (hidden, mask), passed as keyword arguments of the same names. Of
             ``forward``: ``token_ids`` (B, T), and ``layers`` (B, T, L, D), the states of the layers
-            in ``layer_indices``. Of ``__init__``: ``token_counts`` (V,), the frequency of each
-            token id in the training split, and ``native_head``, see ``native.py``.
+            in ``layer_indices``. Of ``__init__``: ``depth``, the number of the encoder's layers
+            above its embeddings, ``token_counts`` (V,), the frequency of each token id in the
+            training split, and ``native_head``, see ``native.py``.
         layer_indices: encoder layers, counted from the end: -1 is the last.
         weights_label: what ``token_weights`` are, in a few words; None if there are none.
         extra_loss: a penalty, set by ``forward`` and added to the training loss.
@@ -100,6 +101,22 @@ class Pooler(nn.Module, ABC):
                     f"{key} are {tuple(value.shape)} but hidden is {tuple(hidden.shape)}: expected "
                     "the same (B, T); take both from the same batch"
                 )
+
+
+def multihead(hidden_dim: int, heads: int, bias: bool = True) -> nn.MultiheadAttention:
+    """Multi-head attention between states (B, T, D).
+
+    Raises:
+        ValueError: ``heads`` does not divide D.
+    """
+    check_divides("heads", heads, hidden_dim)
+    return nn.MultiheadAttention(hidden_dim, heads, bias=bias, batch_first=True)
+
+
+def check_divides(name: str, value: int, hidden_dim: int) -> None:
+    """Raise a ValueError if an option of this name and value does not divide D."""
+    if hidden_dim % value:
+        raise ValueError(f"{name}={value} does not divide hidden_dim={hidden_dim}")
 
 
 class WeightedSumPooler(Pooler):

@@ -3,7 +3,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size, TokenWeights
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size, TokenWeights, check_divides
 
 
 class EfficientProbingPooler(Pooler):
@@ -26,8 +26,7 @@ class EfficientProbingPooler(Pooler):
 
     def __init__(self, hidden_dim: int, queries: Size = 8) -> None:
         super().__init__(hidden_dim)
-        if hidden_dim % queries:
-            raise ValueError(f"queries={queries} does not divide hidden_dim={hidden_dim}")
+        check_divides("queries", queries, hidden_dim)
         self.queries = nn.Parameter(torch.randn(queries, hidden_dim) * 0.02)
         self.value = nn.Linear(hidden_dim, hidden_dim, bias=False)
 

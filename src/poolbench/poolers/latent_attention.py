@@ -3,7 +3,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size, multihead
 
 
 class LatentAttentionPooler(Pooler):
@@ -26,12 +26,10 @@ class LatentAttentionPooler(Pooler):
 
     def __init__(self, hidden_dim: int, latents: Size = 512, heads: Size = 8) -> None:
         super().__init__(hidden_dim)
-        if hidden_dim % heads:
-            raise ValueError(f"heads={heads} does not divide hidden_dim={hidden_dim}")
         self.latents = nn.Parameter(torch.randn(latents, hidden_dim))
         self.norm_tokens = nn.LayerNorm(hidden_dim)
         self.norm_latents = nn.LayerNorm(hidden_dim)
-        self.attention = nn.MultiheadAttention(hidden_dim, heads, bias=False, batch_first=True)
+        self.attention = multihead(hidden_dim, heads, bias=False)
         self.mlp = nn.Sequential(
             nn.LayerNorm(hidden_dim),
             nn.Linear(hidden_dim, 4 * hidden_dim),

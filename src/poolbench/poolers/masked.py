@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Bool, Float, Int, Num
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 Hidden = Float[Tensor, "B T D"]
 Mask = Bool[Tensor, "B T"]
@@ -150,6 +151,31 @@ def align_left(hidden: Hidden, mask: Mask) -> tuple[Hidden, Mask]:
     return moved, left_aligned(mask)
 
 
+def window_means(
+    hidden: Hidden, mask: Mask, window: int, stride: int = 1
+) -> tuple[Float[Tensor, "B S D"], Bool[Tensor, "B S"]]:
+    """Means over windows of consecutive valid tokens, in float32 or wider; and which exist.
+
+    A window starts at every ``stride``-th valid token. The last one may be shorter than ``window``,
+    and with a stride of at most ``window`` no token is left out.
+    """
+    tokens, _ = align_left(upcast(hidden), mask)
+    padded = functional.pad(tokens.transpose(1, 2), (0, window - 1))  # (B, D, T + window - 1)
+    sums = functional.avg_pool1d(padded, window, stride).transpose(1, 2) * window
+    exists, length = windows(mask, window, stride)
+    return sums / length.unsqueeze(-1), exists
+
+
+def windows(
+    mask: Mask, window: int, stride: int = 1
+) -> tuple[Bool[Tensor, "B S"], Int[Tensor, "B S"]]:
+    """Whether a row has a window at each of its valid tokens 0, stride, ...; tokens in it, or 1."""
+    start = torch.arange(0, mask.shape[1], stride, device=mask.device)
+    count = mask.sum(dim=1, keepdim=True)
+    exists = (start <= (count - window + stride - 1).clamp(min=0)) & (count > 0)
+    return exists, (count - start).clamp(min=1, max=window)
+
+
 def descending(hidden: Hidden, mask: Mask) -> Hidden:
     """Valid values sorted per row and dimension, largest first, zeros after them."""
     largest_first = fill(hidden, mask, float("-inf")).sort(dim=1, descending=True).values
@@ -162,6 +188,24 @@ def attendable(mask: Mask) -> Mask:
     Some of their kernels give NaN for an empty row: ``fill`` before, ``zero_empty_rows`` after.
     """
     return mask | ~mask.any(dim=1, keepdim=True)
+
+
+def attend(
+    attention: nn.MultiheadAttention, queries: Float[Tensor, "B K D"], keys: Hidden, mask: Mask
+) -> Float[Tensor, "B K D"]:
+    """Attention of each query to the valid keys, which are the values too."""
+    clean = fill(keys, mask, 0.0)
+    states, _ = attention(queries, clean, clean, ~attendable(mask), need_weights=False)
+    return zero_empty_rows(states, mask)
+
+
+def attended(
+    attention: nn.MultiheadAttention, queries: Float[Tensor, "B K D"], keys: Hidden, mask: Mask
+) -> Float[Tensor, "B T"]:
+    """The weights of ``attend``, averaged over heads and queries."""
+    clean = fill(keys, mask, 0.0)
+    _, weights = attention(queries, clean, clean, ~attendable(mask), need_weights=True)
+    return zero_empty_rows(weights.mean(dim=1), mask)
 
 
 def upcast(values: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size, multihead
 
 
 class MaxPoolBertPooler(Pooler):
@@ -14,9 +14,9 @@ class MaxPoolBertPooler(Pooler):
     Example:
         >>> hidden, mask = torch.tensor([[[1.], [7.], [99.]]]), torch.tensor([[True, True, False]])
         >>> pooler = MaxPoolBertPooler(hidden_dim=1, layers=2, heads=1)
-        >>> _ = nn.init.zeros_(pooler.attention.in_proj_weight[:2])  # equal scores: the mean
-        >>> _ = nn.init.ones_(pooler.attention.in_proj_weight[2:])
-        >>> _ = nn.init.ones_(pooler.attention.out_proj.weight)
+        >>> _ = torch.nn.init.zeros_(pooler.attention.in_proj_weight[:2])  # equal scores: the mean
+        >>> _ = torch.nn.init.ones_(pooler.attention.in_proj_weight[2:])
+        >>> _ = torch.nn.init.ones_(pooler.attention.out_proj.weight)
         >>> pooler(hidden, mask, layers=torch.stack([hidden - 1.0, hidden], dim=2)).detach()
         tensor([[4.]])
     """
@@ -27,14 +27,11 @@ class MaxPoolBertPooler(Pooler):
 
     def __init__(self, hidden_dim: int, layers: Size = 3, heads: Size = 8) -> None:
         super().__init__(hidden_dim)
-        if hidden_dim % heads:
-            raise ValueError(f"heads={heads} does not divide hidden_dim={hidden_dim}")
         self.layer_indices = tuple(range(-layers, 0))
-        self.attention = nn.MultiheadAttention(hidden_dim, heads, batch_first=True)
+        self.attention = multihead(hidden_dim, heads)
 
     def forward(self, hidden: Hidden, mask: Mask, layers: Float[Tensor, "B T L D"]) -> Pooled:
         # Filled before the maximum: its gradient at a NaN in the padding would be NaN.
         keys = masked.fill(layers, mask, 0.0).amax(dim=2)  # (B, T, D)
         query = masked.first_state(keys, mask).unsqueeze(1)  # (B, 1, D)
-        pooled = self.attention(query, keys, keys, ~masked.attendable(mask), need_weights=False)[0]
-        return masked.zero_empty_rows(pooled.squeeze(1), mask)
+        return masked.attend(self.attention, query, keys, mask).squeeze(1)

@@ -1,8 +1,8 @@
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size, TokenWeights
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size, TokenWeights, multihead
 
 
 class MultiheadAttentionPooler(Pooler):
@@ -27,20 +27,13 @@ class MultiheadAttentionPooler(Pooler):
     def __init__(self, hidden_dim: int, heads: Size = 8, queries: Size = 1) -> None:
         super().__init__(hidden_dim)
         self.output_dim = queries * hidden_dim
-        if hidden_dim % heads:
-            raise ValueError(f"heads={heads} does not divide hidden_dim={hidden_dim}")
         self.queries = nn.Parameter(torch.randn(queries, hidden_dim) * hidden_dim**-0.5)
-        self.attention = nn.MultiheadAttention(hidden_dim, heads, batch_first=True)
+        self.attention = multihead(hidden_dim, heads)
 
     def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
-        return self._attend(hidden, mask)[0].flatten(1)
+        queries = self.queries.expand(hidden.shape[0], -1, -1)
+        return masked.attend(self.attention, queries, hidden, mask).flatten(1)
 
     def token_weights(self, hidden: Hidden, mask: Mask) -> TokenWeights:
-        return self._attend(hidden, mask, need_weights=True)[1].mean(dim=1)
-
-    def _attend(self, hidden: Tensor, mask: Tensor, need_weights: bool = False) -> list[Tensor]:
-        """Attended states (B, K, D), and weights (B, K, T) if needed."""
-        clean = masked.fill(hidden, mask, 0.0)
         queries = self.queries.expand(hidden.shape[0], -1, -1)
-        found = self.attention(queries, clean, clean, ~masked.attendable(mask), need_weights)
-        return [masked.zero_empty_rows(x, mask) for x in found if x is not None]
+        return masked.attended(self.attention, queries, hidden, mask)

@@ -1,7 +1,7 @@
 from torch import nn
 
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size
+from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size, check_divides
 
 
 class TransformerLayerPooler(Pooler):
@@ -23,8 +23,7 @@ class TransformerLayerPooler(Pooler):
 
     def __init__(self, hidden_dim: int, heads: Size = 8) -> None:
         super().__init__(hidden_dim)
-        if hidden_dim % heads:
-            raise ValueError(f"heads={heads} does not divide hidden_dim={hidden_dim}")
+        check_divides("heads", heads, hidden_dim)
         self.layer = nn.TransformerEncoderLayer(
             hidden_dim, heads, 4 * hidden_dim, dropout=0.0, activation="gelu", batch_first=True
         )

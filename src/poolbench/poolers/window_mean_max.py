@@ -1,8 +1,6 @@
 from typing import Annotated
 
-import torch
 from pydantic import Field
-from torch.nn import functional
 
 from poolbench.poolers import masked
 from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler
@@ -27,11 +25,5 @@ class WindowMeanMaxPooler(Pooler):
         self.window = window
 
     def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
-        tokens, _ = masked.align_left(masked.upcast(hidden), mask)
-        padded = functional.pad(tokens.transpose(1, 2), (0, self.window - 1))  # (B, D, T + w - 1)
-        sums = functional.avg_pool1d(padded, self.window, stride=1).transpose(1, 2) * self.window
-        count = masked.count(mask).unsqueeze(-1)
-        means = sums / count.clamp(max=self.window).unsqueeze(-1)  # (B, T, D), by first token
-        start = torch.arange(mask.shape[1], device=mask.device)
-        complete = start <= (count - self.window).clamp(min=0)  # (B, T), at least one window
-        return masked.maximum(means, complete).to(hidden.dtype)
+        means, exists = masked.window_means(hidden, mask, self.window)
+        return masked.maximum(means, exists).to(hidden.dtype)

@@ -131,6 +131,8 @@ def build_parts(
         raise UserError(f"{kind.__name__} selects its layers itself: use layers=last")
     with seeded(config.seed, "pooler"):
         supplied: dict[str, Any] = {}
+        if "depth" in kind.needs:
+            supplied["depth"] = encoder.depth
         if "token_counts" in kind.needs:
             supplied["token_counts"] = token_counts()
         if "native_head" in kind.needs:

@@ -22,8 +22,9 @@ from poolbench.runs.record import DataSummary, Parameters, RunRecord, read_recor
 from poolbench.training import wandb_logger
 from poolbench.training.launch import compose_runs
 from poolbench.training.lit_module import LitPooledModel
+from poolbench.training.logged_tables import LARGEST_MATRIX, PAIRS, confusions
 from poolbench.training.loggers import check_installed, open_logger
-from poolbench.training.run_logger import LARGEST_MATRIX, PAIRS, RunLogger, confusions, run_id
+from poolbench.training.run_logger import RunLogger, run_id
 from tests.conftest import ROOT, TINY, plan, rejection, train
 
 # 64 training examples in batches of 8: 8 steps in each of 2 epochs.
@@ -258,10 +259,10 @@ def long_names(classes: int) -> tuple[RunSpec, RunRecord]:
 
 def test_confusions_of_many_classes_are_the_most_frequent_ones() -> None:
     _, record = long_names(LARGEST_MATRIX)
-    name, rows = confusions(record)
+    ((name, rows),) = confusions(record).items()
     assert (name, len(rows)) == ("test/confusion", 1 + 2 * LARGEST_MATRIX - 1)
     _, record = long_names(LARGEST_MATRIX + 51)
-    name, rows = confusions(record)
+    ((name, rows),) = confusions(record).items()
     assert (name, len(rows)) == ("test/most_confused_pairs", 1 + PAIRS)
     assert rows[1] == [f"{LONG}0", f"{LONG}1", 9]
     assert all(actual != predicted for actual, predicted, _ in rows[1:])

@@ -1,5 +1,6 @@
 """Regression: one text, or two, and a score."""
 
+import warnings
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -19,6 +20,10 @@ from poolbench.tasks.heads import Features, Head, PairFeatures, PairHead, Scaled
 
 class Spearman(SpearmanCorrCoef):
     """Rank correlation; 0, as for unrelated scores, where one side is constant."""
+
+    def __init__(self) -> None:
+        with warnings.catch_warnings(action="ignore"):  # it warns that it keeps all scores
+            super().__init__()
 
     def compute(self) -> Tensor:
         return super().compute().nan_to_num(0.0)

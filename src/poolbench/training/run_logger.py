@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 from torch import Tensor
 
@@ -16,11 +15,9 @@ from poolbench.core.redact import redacted
 from poolbench.data.collate import Batch
 from poolbench.runs.identity import RunSpec, flatten
 from poolbench.runs.record import Parameters, RunRecord
+from poolbench.training.logged_tables import tables
 
 log = logging.getLogger(__name__)
-LARGEST_MATRIX = 100  # classes whose confusion matrix is logged whole
-PAIRS = 100  # most confused pairs that are logged of a larger one
-TEXTS = 200  # test texts whose predictions are logged
 
 
 class RunLogger(pl.Callback):
@@ -83,8 +80,11 @@ class RunLogger(pl.Callback):
         # The training loss has a point at this step, that of the last steps.
         final = {name: value for name, value in record.metrics.items() if name != "train/loss"}
         self.attempt(self.send, final, self.step)
-        for name, rows in (("test/predictions", predictions(record, texts)), confusions(record)):
-            self.attempt(self.send_table, name, rows, self.step)
+        self.attempt(self._send_tables, record, texts)
+
+    def _send_tables(self, record: RunRecord, texts: Sequence[str]) -> None:
+        for name, rows in tables(record, texts).items():
+            self.send_table(name, rows, self.step)
 
     def attempt(self, action: Callable[..., None], *args: Any) -> None:
         """Call the logger; an error is a warning, the first one only."""
@@ -152,33 +152,6 @@ class RunLogger(pl.Callback):
         self.step = step
         if not self.broken:
             self.attempt(self.send, metrics, step)
-
-
-def predictions(record: RunRecord, texts: Sequence[str]) -> list[list[Any]]:
-    """The first test texts with what was predicted, as a table."""
-    names, kept = record.data.classes, record.predictions
-    outputs = zip(kept.targets[:TEXTS].tolist(), kept.predicted.tolist(), strict=False)
-    rows = [[texts[i], names[y], names[g], y == g] for i, (y, g) in enumerate(outputs)]
-    return [["text", "label", "prediction", "correct"], *rows]
-
-
-def confusions(record: RunRecord) -> tuple[str, list[list[Any]]]:
-    """A name, and a table of all pairs of classes that occur.
-
-    With more than ``LARGEST_MATRIX`` classes these are the ``PAIRS`` most confused pairs only.
-    """
-    names, matrix = record.data.classes, record.test_details.get("confusion", [])
-    whole = len(names) <= LARGEST_MATRIX
-    counts = np.array(matrix, dtype=int).reshape(len(names), len(names))
-    rows: list[list[Any]] = [
-        [names[actual], names[predicted], int(counts[actual, predicted])]
-        for actual, predicted in np.argwhere(counts)
-        if whole or actual != predicted
-    ]
-    if not whole:
-        rows = sorted(rows, key=lambda row: -row[2])[:PAIRS]
-    name = "test/confusion" if whole else "test/most_confused_pairs"
-    return name, [["Actual", "Predicted", "nPredictions"], *rows]
 
 
 def run_id(spec: RunSpec) -> str:

@@ -9,7 +9,7 @@ import gzip
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -65,6 +65,13 @@ def from_dataset(
         {name: dataset[name][:] for name in read},
         {n: list(f.names) for n, f in items.items() if isinstance(f, datasets.ClassLabel)},
     )
+
+
+def from_columns(
+    given: Mapping[str, list[Any]], columns: Sequence[str], optional: Sequence[str], place: str
+) -> Table:
+    """Columns of values in memory."""
+    return Table({name: given[name] for name in _present(list(given), columns, optional, place)})
 
 
 def file_type(path: Path) -> str:

@@ -8,6 +8,8 @@ import sys
 import time
 
 from poolbench.core.errors import UserError
+from poolbench.data.beir import beir
+from poolbench.data.columns import Columns
 from poolbench.data.loaders import digest, hub
 from poolbench.encoders.huggingface import from_name
 
@@ -21,8 +23,13 @@ def main() -> None:
                 encoder = from_name(max_length=16, **given)
                 result = {"digest": encoder.digest, "layers": encoder.depth}
             else:
-                splits = hub(**given)
+                columns = Columns(*given.pop("columns", ()))
+                splits = {"dataset": hub, "beir": beir}[loader](**given, columns=columns)
+                label = splits["train"].features["label"]
+                names = getattr(getattr(label, "feature", label), "names", None)
+                lengths = {f"{split} rows": len(table) for split, table in splits.items()}
                 result = {"digest": digest(splits), "train": len(splits["train"])}
+                result |= {"names": names, "last": splits["test"][-1], **lengths}
         except UserError as error:
             result = {"error": str(error)}
         except Exception as error:

@@ -31,7 +31,7 @@ from poolbench.data.duplicates import count_duplicates
 from poolbench.data.hub import hub_reachable, why_not_loaded
 from poolbench.data.retrieval import FIRST, SECOND, add_corpus, answered, halves
 from poolbench.data.splits import Size, complete
-from poolbench.data.tables import READERS, Table, file_type, from_dataset, read_table
+from poolbench.data.tables import READERS, Table, find_table, from_dataset, read_table
 
 log = logging.getLogger(__name__)
 REVIEWS_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
@@ -42,8 +42,17 @@ SPLITS = ("train", "validation", "test")
 Source = Callable[[Sequence[str], Sequence[str]], dict[str, Table]]
 
 
-class Options(TypedDict, total=False):
-    """What all loaders offer; the defaults are those of :func:`prepare`."""
+class SplitOptions(TypedDict, total=False):
+    """How splits are cut; the defaults are those of :func:`prepare`."""
+
+    validation_size: Size
+    test_size: Size
+    split_seed: NonNegativeInt
+    max_examples: PositiveInt | None
+
+
+class Options(SplitOptions, total=False):
+    """What loaders offer whose columns have names; the defaults are those of :func:`prepare`."""
 
     text_column: str | None
     text_b_column: str | None
@@ -51,10 +60,6 @@ class Options(TypedDict, total=False):
     group_column: str | None
     label_separator: Annotated[str, Field(min_length=1)]
     pairs: Literal["halves"] | None
-    validation_size: Size
-    test_size: Size
-    split_seed: NonNegativeInt
-    max_examples: PositiveInt | None
 
 
 def prepare(
@@ -167,15 +172,7 @@ def hub(
     **options: Unpack[Options],
 ) -> datasets.DatasetDict:
     """A Hugging Face dataset by name, or a local folder in the hub's layout."""
-    if not os.path.isdir(path):
-        datasets.config.HF_HUB_OFFLINE = not hub_reachable()
-    try:
-        loaded = datasets.load_dataset(path, name, revision=revision)
-    except Exception as error:  # the library raises many types of exception
-        offline = datasets.config.HF_HUB_OFFLINE
-        why = "the hub cannot be reached" if offline else why_not_loaded(error)
-        fix = "set dataset.name" if "Config name" in why else "use dataset=files with a local copy"
-        raise UserError(f"dataset '{path}' cannot be loaded: {why} ({fix})") from error
+    loaded = load_from_hub(path, name, revision)
     named = zip(SPLITS, (train_split, validation_split, test_split), strict=True)
     used = {split: source for split, source in named if source}
     for source in used.values():
@@ -186,6 +183,19 @@ def hub(
         return {s: from_dataset(loaded[name], names, optional, name) for s, name in used.items()}
 
     return prepare(tables, columns, **options)
+
+
+def load_from_hub(path: str, name: str | None, revision: str | None) -> datasets.DatasetDict:
+    """All splits of a configuration of a dataset, from the hub or a folder in its layout."""
+    if not os.path.isdir(path):
+        datasets.config.HF_HUB_OFFLINE = not hub_reachable()
+    try:
+        return datasets.load_dataset(path, name, revision=revision)
+    except Exception as error:  # the library raises many types of exception
+        offline = datasets.config.HF_HUB_OFFLINE
+        why = "the hub cannot be reached" if offline else why_not_loaded(error)
+        fix = "set dataset.name" if "Config name" in why else "use dataset=files with a local copy"
+        raise UserError(f"dataset '{path}' cannot be loaded: {why} ({fix})") from error
 
 
 def digest(splits: datasets.DatasetDict) -> str:
@@ -222,13 +232,7 @@ def wheel_file(package: str, path: str, sha256: str) -> Path:
 
 
 def _folder(folder: Path) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for split in SPLITS:
-        matches = [str(p) for p in sorted(folder.glob(f"{split}.*")) if file_type(p) in READERS]
-        if len(matches) > 1:
-            raise UserError(f"{folder} has several {split} files: {', '.join(matches)}")
-        if matches:
-            found[split] = matches[0]
-    if "train" not in found:
+    found = {split: find_table(folder, split) for split in SPLITS}
+    if not found["train"]:
         raise UserError(f"{folder} has no train file: expected train{', train'.join(READERS)}")
-    return found
+    return {split: str(path) for split, path in found.items() if path}

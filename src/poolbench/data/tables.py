@@ -74,6 +74,14 @@ def from_columns(
     return Table({name: given[name] for name in _present(list(given), columns, optional, place)})
 
 
+def find_table(folder: Path, name: str) -> Path | None:
+    """The file of a type in ``READERS`` with this name in a folder; None if there is none."""
+    found = [path for path in sorted(folder.glob(f"{name}.*")) if file_type(path) in READERS]
+    if len(found) > 1:
+        raise UserError(f"{folder} has several {name} files: {', '.join(map(str, found))}")
+    return found[0] if found else None
+
+
 def file_type(path: Path) -> str:
     """The suffix that names the type of a file: ``.csv`` for ``a.csv`` and ``a.CSV.gz``."""
     return Path(path.name.lower().removesuffix(".gz")).suffix

@@ -183,6 +183,8 @@ def _why_no_mean(by_dataset: Mapping[str, Sequence[Comparison]]) -> str | None:
     words = [c.word for of_dataset in by_dataset.values() for c in of_dataset]
     if Word.NONE in words:
         return f"{words.count(Word.NONE)} of {len(words)} tasks have no verdict"
+    if len({c.trained for of_dataset in by_dataset.values() for c in of_dataset}) > 1:
+        return "nothing was trained on some of the tasks"
     for dataset, of_dataset in by_dataset.items():
         if len({(c.seeds, c.examples, c.unit) for c in of_dataset}) > 1:
             return f"seeds or examples differ between the encoders on {dataset}"

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poolbench.stats.clusters import Groups
 from poolbench.stats.compare import comparable
 from poolbench.stats.paired_test import Crossed, guarded_half_width, paired
 from poolbench.stats.pairing import ScoredRun, baselines_of, clusters_of, scores_of
 from poolbench.stats.scores import Array
 from poolbench.stats.verdict import Comparison
-
-Groups = NDArray[Any] | None  # (n,), of each example
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,8 @@ def best_of(runs: Sequence[ScoredRun], pairs: Sequence[Comparison]) -> Best | No
     names = comparable(pairs)
     if not names:
         return None
-    metric, level, poolers = pairs[0].metric, pairs[0].level, len({r.pooler for r in runs})
+    metric, level = pairs[0].metric, min(c.level for c in pairs)
+    poolers = len({r.pooler for r in runs})
     by_pooler = {name: [r for r in runs if r.pooler == name] for name in names}
     scores = {name: scores_of(of, metric) for name, of in by_pooler.items()}
     groups, folds = clusters_of(by_pooler[names[0]])
@@ -84,7 +84,7 @@ def compare_with_best(
     level: float,
     family: int | None = None,
     groups: Groups = None,
-    folds: Groups = None,
+    folds: NDArray[Any] | None = None,
     known: Mapping[tuple[str, str], Crossed] = MappingProxyType({}),
 ) -> Best:
     """Compare each pooler with the best of the others.
@@ -92,11 +92,12 @@ def compare_with_best(
     The best pooler is unknown, but it is one: P-1 comparisons with it can be wrong, not P(P-1)/2.
 
     Args:
-        scores: pooler -> scores of its paired runs, (S, n); (n,) with folds.
+        scores: pooler -> scores of its paired runs, (S, n); (1, n) if it trained nothing; (n,) with
+            folds.
         margin: in points.
         level: probability of any error.
         family: number of comparisons; P-1 unless poolers without usable runs count too.
-        groups: cluster of each example (n,).
+        groups: which examples depend on each other, as in ``clusters.py``.
         folds: of cross-validation, of each example (n,).
         known: estimates of pairs (first minus second); the others are computed.
     """
@@ -126,7 +127,7 @@ def beats_baselines(
     baselines: Mapping[str, Array],
     level: float,
     groups: Groups = None,
-    folds: Groups = None,
+    folds: NDArray[Any] | None = None,
 ) -> bool:
     """Whether runs are better than every baseline (n,), one-sided.
 

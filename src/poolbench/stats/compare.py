@@ -11,8 +11,9 @@ from itertools import chain, combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from poolbench.runs.protocol import Protocol
+from poolbench.runs.protocol import METRIC_NAMES, METRICS, Protocol
 from poolbench.runs.study import FEWEST_SEEDS
+from poolbench.stats.clusters import Groups, independent
 from poolbench.stats.paired_test import (
     Crossed,
     guarded_half_width,
@@ -22,7 +23,7 @@ from poolbench.stats.paired_test import (
     seed_means,
 )
 from poolbench.stats.pairing import ScoredRun as ScoredRun
-from poolbench.stats.pairing import clusters_of, listed, pairing_errors, scores_of
+from poolbench.stats.pairing import clusters_of, listed, pairing_errors, repeated, scores_of
 from poolbench.stats.power import needed, seeds_range, smallest_difference
 from poolbench.stats.scores import Array
 from poolbench.stats.verdict import Comparison, Word, decide, format_points, plural
@@ -43,8 +44,9 @@ def compare_probabilities(runs: Iterable[ScoredRun], protocol: Protocol) -> list
     """The comparisons with the reference by Brier score, with the same margin in its points.
 
     A proper score uses how certain a prediction is and often needs fewer examples. Its family is
-    its own.
+    its own. Tasks without one true class have no such comparison.
     """
+    runs = [r for r in runs if "accuracy" in METRICS[r.task]]
     return compare_with_reference(runs, protocol.model_copy(update={"metric": "brier"}))
 
 
@@ -83,7 +85,7 @@ class _Side:
         return scores_of(self.runs, self.metric)
 
     @cached_property
-    def groups_and_folds(self) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
+    def groups_and_folds(self) -> tuple[Groups, NDArray[np.int64] | None]:
         """Cluster and fold of each test example (n,)."""
         return clusters_of(self.runs)
 
@@ -113,7 +115,7 @@ def _compare(
         ]
         # A comparison without a test counts as p = 1.
         p = np.array([1.0 if c.estimate is None else guarded_p(c.estimate) for c in family])
-        adjusted = np.minimum(holm(p) * len(looks), 1)  # Bonferroni over the looks
+        adjusted = np.minimum(holm(p) * [len(c.looks) for c in family], 1)  # Bonferroni
         found += [
             c if c.estimate is None else _judge(c, c.estimate, *map(float, pair))
             for c, *pair in zip(family, p, adjusted, strict=True)
@@ -130,20 +132,28 @@ def _describe(
 ) -> Comparison:
     """The comparison before any test: its estimate, or why there is none."""
     (first, second), (dataset, encoder) = sides, task
+    trained = any(run.trained for side in sides.values() for run in side.runs)
+    looks = looks if trained else (1,)  # there are no seeds to add
     chosen = protocol.model_dump(include={"metric", "margin", "power"})
     chosen |= {"family": family, "looks": looks, "level": protocol.alpha / len(looks)}
     blank = Comparison(first, second, dataset, encoder, **chosen)
     runs = {name: side.runs for name, side in sides.items()}
-    why = next(pairing_errors(runs), None)
+    matched = repeated(runs)
+    why = next(pairing_errors(matched), None)
+    task_name = runs[first][0].task if why is None else None
+    if task_name and blank.metric not in (*METRICS[task_name], "brier"):
+        why = f"{task_name} has no {METRIC_NAMES[blank.metric]}"
     if why is not None:
         return replace(blank, why=why)
     one, other = sides.values()
     groups, folds = one.groups_and_folds
     d = one.scores - other.scores  # (S, n), or (n,) of all folds
-    seeds = tuple(r.seed for r in one.runs)
-    if len(seeds) == 1:
+    seeds = tuple(r.seed for r in matched[first])
+    if independent(groups, d.shape[-1]) < 2:
+        why = "all test examples depend on each other"
+    elif trained and len(seeds) == 1:
         why = "single seed, no inference"
-    elif len(seeds) < FEWEST_SEEDS and folds is None:
+    elif trained and len(seeds) < FEWEST_SEEDS and folds is None:
         why = f"descriptive only, {len(seeds)} of the {FEWEST_SEEDS} seeds a test needs"
     return replace(
         blank,
@@ -152,7 +162,7 @@ def _describe(
         examples=d.shape[-1],
         delta=float(100 * d.mean()),
         collapsed=_describe_collapsed({name: s.means for name, s in sides.items()}, seeds),
-        unit="seed" if folds is None else "fold",
+        unit="" if not trained else "seed" if folds is None else "fold",
         per_seed=tuple((100 * (one.means - other.means)).tolist()),
         estimate=None if why else paired(d, groups, folds),
         sides=runs,
@@ -161,6 +171,7 @@ def _describe(
 
 def _describe_collapsed(means: Mapping[str, Array], seeds: Sequence[int]) -> str:
     """Collapsed runs of two poolers (S,), and their difference without these seeds, in words."""
+    means = {name: np.broadcast_to(of, len(seeds)) for name, of in means.items()}
     lost = {name: collapsed(of) for name, of in means.items()}
     first, second = means.values()
     kept = ~np.any(list(lost.values()), axis=0)

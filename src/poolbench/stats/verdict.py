@@ -79,7 +79,7 @@ class Comparison:
     seeds_range: tuple[float, float] | None = None
     finds: float | None = None
     collapsed: str = ""  # which runs are far below the others, in words
-    unit: str = "seed"  # what a seed stands for: seed or fold
+    unit: str = "seed"  # what a seed stands for: seed or fold; "" where nothing was trained
     per_seed: tuple[float, ...] = ()  # difference at each seed in points
     estimate: Crossed | None = field(default=None, repr=False, compare=False)  # if it is tested
     # The runs of both poolers. The differences at each example are computed from them when they are
@@ -91,8 +91,15 @@ class Comparison:
     @property
     def size(self) -> str:
         """Numbers of seeds or folds and of examples: 5 paired seeds, 872 examples."""
-        seeds = plural(len(self.seeds), f"paired {self.unit}")
-        return f"{seeds}, {plural(self.examples, 'example')}"
+        examples = plural(self.examples, "example")
+        if not self.trained:
+            return f"{examples} alone, nothing was trained"
+        return f"{plural(len(self.seeds), f'paired {self.unit}')}, {examples}"
+
+    @property
+    def trained(self) -> bool:
+        """Whether seeds were compared; otherwise uncertainty is over the test examples alone."""
+        return self.unit != ""
 
     @property
     def verdict(self) -> str:
@@ -180,7 +187,7 @@ def format_test(p: float | None, family: int, looks: int) -> str:
 def format_needs(needs: tuple[float, float], seeds: int, examples: int, unit: str = "seed") -> str:
     """What is needed beyond these seeds and examples: about 8 more seeds."""
     if max(needs) == inf:
-        return f"more {unit}s and test examples than can be advised"
+        return f"more {f'{unit}s and ' * bool(unit)}test examples than can be advised"
     wanted = f"{float(f'{needs[1]:.2g}'):,.0f} test examples"
     if needs[0] == seeds:
         return f"about {wanted}"
@@ -232,5 +239,5 @@ def _conclusion(c: Comparison) -> str:
     low, high = max(low - len(c.seeds), 0), max(high - len(c.seeds), 0)
     most = f"{high:,.0f}" if high < inf else f"over {MOST_SEEDS}"
     quantiles = f" (range {low:,.0f} to {most})" if high > low else ""
-    fixed = f" with {len(c.seeds)} {c.unit}s" if c.needs[0] == len(c.seeds) else ""
+    fixed = f" with {len(c.seeds)} {c.unit}s" if c.trained and c.needs[0] == len(c.seeds) else ""
     return f"{verdict}{quantiles}{fixed} to {detect}."

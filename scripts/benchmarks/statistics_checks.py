@@ -24,6 +24,7 @@ from statistics_simulation import (
     row,
     simulated,
 )
+from statistics_tasks import TASKS
 
 from poolbench.stats.across_datasets import partial_conjunction
 from poolbench.stats.best import compare_with_best
@@ -251,4 +252,5 @@ CHECKS = {
     "advice": advice,
     "replicability": replicability,
     **FOLDS,
+    **TASKS,
 }

@@ -200,6 +200,7 @@ def _keep_test_texts(spec: RunSpec, inputs: Inputs) -> str:
     name = f"{spec.dataset}/texts-{inputs.digests['data'][:8]}.json"
     path = spec.study_folder / name
     if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:
             file.write(json.dumps({"texts": inputs.test_texts}).encode())
     return name

@@ -1,0 +1,225 @@
+"""Every task from files to its record, against scipy, loops and sentence-transformers."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from poolbench.encoders import feature_cache
+from poolbench.runs.predictions import LAYOUTS
+from poolbench.runs.protocol import METRICS
+from poolbench.runs.record import RunRecord
+from poolbench.tasks.heads import CosineHead, PairFeatures
+from poolbench.training.session import Session
+from tests.conftest import plan, rejection, train
+
+WORDS = [
+    "red",
+    "blue",
+    "green",
+    "old",
+    "new",
+    "river",
+    "house",
+    "film",
+    "dog",
+    "cat",
+    "good",
+    "bad",
+    "slow",
+    "quick",
+    "warm",
+]
+TINY = ("encoder=embedding", "dataset=files", "batch_size=16", "dataset.max_examples=null")
+TWO_TEXTS = ("pair_classification", "pair_regression", "similarity", "retrieval")
+
+
+def write_rows(folder: Path, task: str, rows: int = 160) -> str:
+    """A jsonl file in which the texts say what is predicted."""
+    draw = np.random.default_rng(0)
+    lines = []
+    for i in range(rows):
+        a, b = (draw.choice(WORDS, 6).tolist() for _ in range(2))
+        shared = int(draw.integers(7))
+        b[:shared] = a[:shared]
+        row = {"text": " ".join([*a, str(i // 2)])}
+        if task in TWO_TEXTS:
+            row = {"text_a": " ".join([*a, str(i // 2)]), "text_b": " ".join([*b, str(i)])}
+        labels = [word for word in ("red", "dog", "film") if word in a]
+        row |= {
+            "classification": {"label": "red" if "red" in a else "other"},
+            "multilabel": {"labels": labels},
+            "regression": {"score": len(labels) + 3.0},
+            "pair_classification": {"label": "near" if shared > 3 else "far"},
+            "pair_regression": {"score": shared / 2},
+            "similarity": {"score": float(shared)},
+            "retrieval": {},
+        }[task]
+        if task == "retrieval":
+            row = {"query": row["text_a"], "document": row["text_a"] + f" {' '.join(b[:2])}"}
+        lines.append(json.dumps(row))
+    path = folder / f"{task}.jsonl"
+    path.write_text("\n".join(lines))
+    return f"dataset.train={path}"
+
+
+Run = Callable[..., RunRecord]
+
+
+@pytest.mark.parametrize("task", METRICS)
+@pytest.mark.parametrize("pooler", ["mean", "attention"])
+def test_the_record_of_a_task_follows_from_its_predictions(
+    run: Run, tmp_path: Path, task: str, pooler: str
+) -> None:
+    record = run(f"task={task}", f"pooler={pooler}", *TINY, write_rows(tmp_path, task))
+    kept, metrics = record.predictions, record.metrics
+    targets, outputs = kept.targets, kept.outputs.astype(float)
+    assert record.task == task
+    assert record.trained == (pooler == "attention" or task not in ("similarity", "retrieval"))
+    expected: dict[str, float] = {}
+    if LAYOUTS[record.task].outputs == 1:
+        expected["spearman"] = stats.spearmanr(targets, outputs[:, 0]).statistic
+        expected["pearson"] = stats.pearsonr(targets, outputs[:, 0]).statistic
+    elif task == "retrieval":
+        expected = dict(zip(METRICS["retrieval"], outputs.mean(0), strict=False))
+    elif task == "multilabel":
+        hits = ((outputs > 0) & (targets > 0)).sum()
+        expected["f1_micro"] = 2 * hits / ((outputs > 0).sum() + targets.sum())
+    else:
+        expected["accuracy"] = (outputs.argmax(1) == targets).mean()
+    for name, value in expected.items():
+        assert metrics[f"test/{name}"] == pytest.approx(value, abs=1e-5), name
+
+
+@pytest.mark.parametrize(
+    ("task", "lr", "least"),
+    [
+        ("multilabel", 0.03, 0.65),
+        ("regression", 0.03, 0.6),
+        ("pair_classification", 0.03, 0.75),
+        ("similarity", 0.01, 0.5),
+    ],
+)
+def test_what_the_texts_say_is_learned(
+    run: Run, tmp_path: Path, task: str, lr: float, least: float
+) -> None:
+    features = ["pair_features=abs_diff"] if task == "pair_classification" else []
+    record = run(
+        *(f"task={task}", "pooler=attention", *TINY, write_rows(tmp_path, task, 600), *features),
+        *("trainer.max_epochs=40", "patience=40", f"optimizer.lr={lr}"),
+    )
+    assert record.metrics[f"test/{METRICS[record.task][0]}"] > least
+    assert record.history[-1]["train/loss"] < record.history[0]["train/loss"]
+
+
+def test_similarity_agrees_with_sentence_transformers(
+    run: Run, tmp_path: Path, session: Session
+) -> None:
+    evaluation = pytest.importorskip("sentence_transformers.sentence_transformer.evaluation")
+    record = run("task=similarity", *TINY, write_rows(tmp_path, "similarity"))
+    (spec,) = plan(
+        tmp_path, "task=similarity", *TINY, write_rows(tmp_path, "similarity"), session=session
+    )
+    from poolbench.training.config import Config
+
+    config = Config.model_validate(spec.config)
+    inputs, model = session.inputs(config), session.new_model(config)
+    (vectors,) = feature_cache.pooled_vectors([model.pool], model.encoder, inputs.data)
+    table = inputs.splits["test"]
+    members = inputs.data.members[inputs.data.splits["test"]]
+    looked_up = dict(zip(table["text"], vectors[members[:, 0]].numpy(), strict=True))
+    looked_up |= dict(zip(table["text_b"], vectors[members[:, 1]].numpy(), strict=True))
+
+    class Encoder:
+        similarity_fn_name = "cosine"
+        model_card_data = None
+
+        def encode(self, texts: list[str], **_: object) -> np.ndarray:
+            return np.stack([looked_up[text] for text in texts])
+
+    evaluator = evaluation.EmbeddingSimilarityEvaluator(
+        *(list(table[name]) for name in ("text", "text_b", "label")),
+        main_similarity="cosine",
+        write_csv=False,
+    )
+    evaluator.store_metrics_in_model_card_data = lambda *_: None
+    theirs = evaluator(Encoder())
+    for name in ("spearman", "pearson"):
+        assert record.metrics[f"test/{name}"] == pytest.approx(theirs[f"{name}_cosine"], abs=1e-6)
+
+
+@pytest.mark.parametrize("task", ["similarity", "retrieval"])
+def test_constant_vectors_are_at_chance(run: Run, tmp_path: Path, task: str) -> None:
+    record = run(
+        *(f"task={task}", "pooler=cls", "layers=layer", "layers.index=0", "encoder=scratch"),
+        *(*TINY[1:], write_rows(tmp_path, task)),
+    )
+    outputs = record.predictions.outputs
+    if task == "similarity":
+        assert record.metrics["test/spearman"] == 0
+        assert len(np.unique(outputs)) == 1
+    else:
+        np.testing.assert_allclose(outputs[:, 0], outputs[:, 4], rtol=1e-5)
+
+
+def test_runs_that_train_nothing_share_one_pass_of_the_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = []
+    compute = feature_cache.pooled_vectors
+
+    def counted(pools: list, *args: object) -> list:
+        passes.append(len(pools))
+        return compute(pools, *args)
+
+    monkeypatch.setattr("poolbench.training.session.pooled_vectors", counted)
+    rows = write_rows(tmp_path, "similarity")
+    common = ("task=similarity", "encoder=scratch", *TINY[1:], rows, "layers=layer")
+    swept = plan(tmp_path / "map", *common, "pooler=mean,max,cls", "layers.index=0,1,2")
+    assert train(swept)
+    assert passes == [9]
+    assert not list(tmp_path.rglob("*.states")), "no hidden states are stored"
+    alone = plan(tmp_path / "alone", *common, "pooler=max", "layers.index=1")
+    assert train(alone)
+    (same,) = [spec for spec in swept if spec.variant == alone[0].variant]
+    from poolbench.runs.record import read_record
+
+    found, expected = (read_record(s.folder).predictions.outputs for s in (same, alone[0]))
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+def test_one_run_serves_every_seed_if_nothing_is_trained(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path, "similarity")
+    specs = plan(tmp_path, "task=similarity", *TINY, rows, "pooler=mean,attention", "seed=3,4")
+    assert [(s.pooler, s.seed) for s in specs] == [("mean", 0), ("attention", 3), ("attention", 4)]
+    assert "seed=" not in specs[0].command
+
+
+@pytest.mark.parametrize("features", ["uv", "abs_diff", "product", "uv_abs_diff", "all"])
+def test_pair_features_declare_whether_the_order_of_the_texts_matters(features: str) -> None:
+    module = PairFeatures(5, features)
+    u, v = torch.randn(2, 7, 5)
+    found, swapped = module(torch.cat([u, v])), module(torch.cat([v, u]))
+    assert found.shape == (7, module.output_dim)
+    assert torch.equal(found, swapped) == module.symmetric
+
+
+def test_a_zero_vector_is_similar_to_nothing() -> None:
+    pooled = torch.tensor([[0.0, 0.0], [1e-30, 0.0], [3.0, 4.0], [2.0, 0.0]])
+    assert CosineHead(2)(pooled).tolist() == [[0.0], [pytest.approx(1e-18)]]
+
+
+REJECTED = {
+    ("task=similarity", "dataset=presence"): "set task=classification",
+    ("task=retrieval", "comparison.metric=accuracy", "dataset=presence"): "retrieval has ndcg@10",
+    ("pair_features=uv", "dataset=presence"): "classification has no pair_features",
+}
+
+
+@pytest.mark.parametrize("overrides", REJECTED, ids=" ".join)
+def test_what_does_not_fit_the_task_is_rejected(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    assert REJECTED[overrides] in rejection(lambda: plan(tmp_path, "encoder=embedding", *overrides))

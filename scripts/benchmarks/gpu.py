@@ -211,9 +211,10 @@ def _models(
         "token_counts": torch.bincount(data.ids, minlength=size.vocabulary),
         "native_head": encoder.native_head(),
     }
+    matched = {"${matched.width}": size.width, "${matched.parameters}": 9 * size.width + 4}
     for path in sorted(POOLERS.rglob("*.yaml")):
         component = yaml.safe_load(path.read_text())
-        component |= {k: size.width for k, knob in component.items() if knob == "???"}
+        component = {k: matched.get(str(knob), knob) for k, knob in component.items()}
         needs = target_of(component).needs
         given = {key: value for key, value in supplied.items() if key in needs}
         torch.manual_seed(0)

@@ -17,24 +17,24 @@ LENGTHS = (1, 2, 12, 5)
 POOLERS = sorted(path.stem for path in (ROOT / "conf/pooler").glob("*.yaml"))
 
 
-def make(name: str, width: int = WIDTH, **knobs: object) -> Pooler:
+def make(name: str, hidden_dim: int = WIDTH, **knobs: object) -> Pooler:
     """A pooler of ``conf/pooler`` in eval mode, with the same weights each time."""
     torch.manual_seed(0)
     config = dict(OmegaConf.to_container(OmegaConf.load(ROOT / f"conf/pooler/{name}.yaml")))
     pooler_class = get_object(config.pop("_target_"))
-    dense = nn.Sequential(nn.Linear(width, width), nn.Tanh())
+    dense = nn.Sequential(nn.Linear(hidden_dim, hidden_dim), nn.Tanh())
     offered = {
         "depth": 3,
         "token_counts": torch.tensor([900, 90, 9, 0, 1, 30, 300]),
         "native_head": NativeHead("first", dense),
     }
     given = {key: value for key, value in offered.items() if key in pooler_class.needs}
-    return pooler_class(hidden_dim=width, **{**config, **knobs}, **given).eval()
+    return pooler_class(hidden_dim=hidden_dim, **{**config, **knobs}, **given).eval()
 
 
-def build(name: str, width: int = WIDTH, **knobs: object) -> Pooler:
+def build(name: str, hidden_dim: int = WIDTH, **knobs: object) -> Pooler:
     """``make``, and the pooler takes its extra inputs from ``hidden`` itself."""
-    pooler = make(name, width, **knobs)
+    pooler = make(name, hidden_dim, **knobs)
     return Supplied(pooler) if pooler.needs & EXTRA_INPUTS else pooler
 
 

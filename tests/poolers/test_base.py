@@ -13,7 +13,7 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from poolbench.core.shape_checks import ShapeError
-from poolbench.poolers.controls import ProjectedMeanPooler
+from poolbench.poolers.controls import MlpMeanPooler, ProjectedMeanPooler
 from tests.poolers.supplied import ROOT, WIDTH, batch, close, make, texts
 
 FILES = {
@@ -57,7 +57,7 @@ def test_annotations_accept_the_defaults_and_reject_values_out_of_range(name: st
     hints = get_type_hints(get_object(knobs.pop("_target_")).__init__, include_extras=True)
     for knob, value in knobs.items():
         check = pydantic.TypeAdapter(hints[knob], config=STRICT).validate_python
-        if value != "???":
+        if not str(value).startswith("${"):
             check(value)
         for wrong in ("many", -1, [], [0], float("nan"), float("inf")):
             with pytest.raises(pydantic.ValidationError):
@@ -142,3 +142,37 @@ def test_the_projection_of_the_width_control_does_not_depend_on_the_seed_of_the_
     assert not torch.equal(one.projection, other.projection)
     hidden, mask = torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
     close(one(hidden, mask), hidden.mean(dim=1) @ one.projection)
+
+
+def parameters(pooler: torch.nn.Module) -> int:
+    return sum(p.numel() for p in pooler.parameters())
+
+
+@pytest.mark.parametrize(
+    "name", ["attention", "attentive_statistics", "conv", "multimax", "token_graph", "lstm"]
+)
+def test_the_parameter_control_matches_a_pooler_within_one_percent(name: str) -> None:
+    pooler = make(name, hidden_dim=384)
+    wanted = parameters(pooler)
+    control = MlpMeanPooler(384, width=pooler.output_dim, parameters=wanted)
+    assert parameters(control) == pytest.approx(wanted, rel=0.01)
+    hidden, mask = torch.randn(2, 5, 384), torch.ones(2, 5, dtype=torch.bool)
+    assert control(hidden, mask).shape == pooler(hidden, mask).shape
+
+
+def test_too_few_parameters_for_a_control_are_rejected() -> None:
+    with pytest.raises(ValueError, match="parameters=3080"):
+        MlpMeanPooler(384, width=3072, parameters=3080)
+
+
+def test_the_parameter_control_sees_the_mean_only() -> None:
+    control = make("control/mlp_mean", hidden_dim=8, width=24, parameters=354)
+    hidden, mask = torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
+    mean = hidden.mean(dim=1, keepdim=True).expand_as(hidden)
+    close(control(hidden, mask), control(mean, mask))
+
+
+def test_the_experiment_with_controls_has_the_size_of_its_pooler() -> None:
+    experiment = OmegaConf.load(ROOT / "conf/experiment/matched_controls.yaml")
+    pooler = make("token_graph", hidden_dim=384)
+    assert experiment.matched == {"width": pooler.output_dim, "parameters": parameters(pooler)}

@@ -23,6 +23,8 @@ OTHER_KNOBS = [
     ("bag_of_windows", {"window": 4, "stride": 4}),
     ("token_graph", {"layers": 1, "threshold": 0.8}),
     ("ema_max", {"alpha": 0.01}),
+    ("control/projected_mean", {"width": 24}),
+    ("control/mlp_mean", {"width": 24, "parameters": 434}),
 ]
 CASES = [*((name, {}) for name in POOLERS), *OTHER_KNOBS]
 

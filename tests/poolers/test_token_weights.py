@@ -48,15 +48,15 @@ def test_weighted_sums_are_computed_by_the_base_class() -> None:
 def test_maximum_counts_dimensions_and_divides_ties() -> None:
     hidden = torch.tensor([[[9.0, 9.0, 9.0, 1.0], [0.0, 0.0, 9.0, 5.0], [99.0] * 4]])
     mask = torch.tensor([[True, True, False]])
-    assert make("max", width=4).token_weights(hidden, mask).tolist() == [[0.625, 0.375, 0.0]]
-    assert make("min", width=4).token_weights(-hidden, mask).tolist() == [[0.625, 0.375, 0.0]]
-    found = make("mean_max", width=4).token_weights(hidden, mask)
+    assert make("max", hidden_dim=4).token_weights(hidden, mask).tolist() == [[0.625, 0.375, 0.0]]
+    assert make("min", hidden_dim=4).token_weights(-hidden, mask).tolist() == [[0.625, 0.375, 0.0]]
+    found = make("mean_max", hidden_dim=4).token_weights(hidden, mask)
     assert found.tolist() == [[0.5625, 0.4375, 0.0]]
 
 
 def test_weights_are_averaged_over_queries() -> None:
     """One query attends to the first token only, the other to the second."""
-    pooler = make("efficient_probing", width=4, queries=2)
+    pooler = make("efficient_probing", hidden_dim=4, queries=2)
     with torch.no_grad():
         pooler.queries.copy_(torch.tensor([[1e4, 0.0, 0.0, 0.0], [0.0, 1e4, 0.0, 0.0]]))
     hidden = torch.tensor([[[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0] * 4]])

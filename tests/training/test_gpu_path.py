@@ -31,7 +31,11 @@ INPUTS = {
     "packed": ["encoder.tuning=full"],
     "padded": ["encoder.tuning=full", "batching=padded"],
 }
-NEEDS = {"control/projected_mean": ["pooler.width=32"], "max_pool_bert": ["encoder.layers=4"]}
+NEEDS = {
+    "control/projected_mean": ["matched.width=32"],
+    "control/mlp_mean": ["matched.width=32", "matched.parameters=1972"],
+    "max_pool_bert": ["encoder.layers=4"],
+}
 
 # A pooler gets the same from each of the three: one pooler is enough for everyday.
 CASES = [

@@ -45,6 +45,7 @@ REJECTED = {
     "optimizer.schedule=lin": "'linear', 'cosine' or 'constant'",
     "encoder=pretrained": "encoder.name needs a value",
     "dataset=files": "dataset.train needs a value",
+    "pooler=control/mlp_mean": "matched.width needs a value",
     "study=../elsewhere": "plain name",
     "comparison.looks=[5,5]": "ascending",
     "comparison.metric=auc": "'accuracy', 'f1_macro'",

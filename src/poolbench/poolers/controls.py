@@ -1,4 +1,4 @@
-"""Negative controls: common pooling mistakes (pitfalls), and the mean at another width.
+"""Negative controls: common pooling mistakes (pitfalls), and the mean at another width or size.
 
 Each pitfall has the right output shape and trains without an error, but breaks some lines of the
 contract (``contract.py``); the tests state which. ``experiment=pitfalls`` measures what they cost;
@@ -19,8 +19,8 @@ Example:
 """
 
 import torch
-from pydantic import NonNegativeInt
-from torch import Tensor
+from pydantic import NonNegativeInt, PositiveInt
+from torch import Tensor, nn
 
 from poolbench.core.seeding import stream_generator
 from poolbench.poolers import masked
@@ -54,6 +54,42 @@ class ProjectedMeanPooler(MeanPooler):
 
     def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         return masked.mean(hidden, mask) @ self.projection
+
+
+class MlpMeanPooler(MeanPooler):
+    """A two-layer perceptron on the mean, V gelu(W mean + b) + c: a control for parameters.
+
+    It has the width P and the number of parameters of the pooler that it is compared with, but no
+    more information than ``mean``: its hidden width is the one that comes nearest.
+
+    Args:
+        width: P, of the pooler it is compared with.
+        parameters: of that pooler.
+
+    Raises:
+        ValueError: the nearest number of parameters is more than 1 % off.
+
+    Example:
+        >>> pooler = MlpMeanPooler(hidden_dim=384, width=1152, parameters=591_872)
+        >>> sum(p.numel() for p in pooler.parameters())  # 384 hidden units
+        591360
+    """
+
+    def __init__(self, hidden_dim: int, width: Size, parameters: PositiveInt) -> None:
+        super().__init__(hidden_dim)
+        self.output_dim = width
+        per_unit = hidden_dim + 1 + width
+        units = max(1, round((parameters - width) / per_unit))
+        nearest = units * per_unit + width
+        if abs(nearest - parameters) > 0.01 * parameters:
+            raise ValueError(
+                f"parameters={parameters}: a perceptron from {hidden_dim} to {width} comes no "
+                f"nearer than {nearest}"
+            )
+        self.mlp = nn.Sequential(nn.Linear(hidden_dim, units), nn.GELU(), nn.Linear(units, width))
+
+    def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
+        return masked.zero_empty_rows(self.mlp(masked.mean(hidden, mask)), mask)
 
 
 class Pitfall(Pooler):

@@ -35,7 +35,7 @@ class LayerAttentionPooler(Pooler):
         self.attention = multihead(hidden_dim, heads)
 
     def forward(self, hidden: Hidden, mask: Mask, layers: Float[Tensor, "B T L D"]) -> Pooled:
-        states = masked.fill(layers, mask, 0.0).flatten(2)  # (B, T, L D)
+        states = layers.flatten(2)  # (B, T, L D)
         both = masked.first_state(states, mask), masked.mean(states, mask)
         keys = torch.cat(both, dim=1).unflatten(1, (-1, self.hidden_dim))  # (B, 2 L, D)
         used = mask.any(dim=1, keepdim=True).expand(-1, keys.shape[1])

@@ -37,8 +37,10 @@ class RollingMaxAttentionPooler(Pooler):
     def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         found, _ = masked.align_left(masked.per_token(self.score, hidden, mask), mask)
         padded = functional.pad(masked.upcast(found), (0, 0, 0, self.window - 1))
-        scores, values = padded.unfold(1, self.window, 1).chunk(2, dim=2)  # (B, T, H, w) each
+        windows = padded.unfold(1, self.window, 1).movedim(-1, 2)  # (B, T, w, 2 H)
+        scores, values = windows.chunk(2, dim=-1)
         exists, length = masked.windows(mask, self.window)
-        inside = torch.arange(self.window, device=mask.device) < length[:, :, None, None]
-        means = (masked.softmax(scores, inside) * values).sum(dim=-1)
+        inside = torch.arange(self.window, device=mask.device) < length.unsqueeze(-1)  # (B, T, w)
+        weights = scores.masked_fill(~inside.unsqueeze(-1), float("-inf")).softmax(dim=2)
+        means = (weights * values).sum(dim=2)  # (B, T, H), by first token
         return masked.maximum(means, exists).to(hidden.dtype)

@@ -22,6 +22,7 @@ NEUTRAL_KEYS = (
     "encoder.alias",
     "encoder.caveat",
     "logger",
+    "matched",  # what uses it has the values
     "measure",
     "output_dir",
     "plan",

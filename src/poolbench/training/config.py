@@ -100,6 +100,13 @@ class CacheConfig(_Group):
     max_gb: PositiveFloat
 
 
+class Matched(_Group):
+    """Width P and number of parameters of the pooler that controls are compared with."""
+
+    width: PositiveInt | None = None
+    parameters: PositiveInt | None = None
+
+
 class Config(_Group):
     """The configuration of one run: ``conf/config.yaml`` documents every key."""
 
@@ -113,6 +120,7 @@ class Config(_Group):
     optimizer: OptimizerConfig
     trainer: TrainerConfig
     cache: CacheConfig
+    matched: Matched = Matched()
     comparison: Protocol
     study: Annotated[str, BeforeValidator(_text), AfterValidator(_plain_name)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]

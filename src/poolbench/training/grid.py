@@ -102,8 +102,10 @@ def check_run(
     with open_dict(cfg):
         cfg.pop("hydra", None)
     for key, value in flatten(_plain(cfg, resolve=False)):
-        if value == "???":
-            raise UserError(f"{key} needs a value: add {key}=... to the command")
+        interpolated = re.fullmatch(r"\$\{(\w+\.[\w.]+)\}", str(value))
+        source = interpolated[1] if interpolated else key
+        if value == "???" or (interpolated and OmegaConf.select(cfg, source) is None):
+            raise UserError(f"{source} needs a value: add {source}=... to the command")
     names = {str(group): str(name) for group, name in choices.items()}
     own = tuple(o for o in overrides if not o.startswith("hydra."))
     config = validate(_plain(cfg, resolve=True))

@@ -9,6 +9,9 @@ class BagOfWindowsPooler(Pooler):
     valid tokens starts at every ``stride``-th one; the last, and that of a short text, is shorter.
     ``heads`` divides D. ``window_mean_max`` takes the maximum of such means instead.
 
+    Raises:
+        ValueError: ``stride`` is greater than ``window``, so that tokens would be left out.
+
     Example:
         >>> hidden = torch.tensor([[[1.0], [7.0], [2.0], [99.0]]])
         >>> mask = torch.tensor([[True, True, True, False]])
@@ -18,9 +21,6 @@ class BagOfWindowsPooler(Pooler):
         >>> _ = torch.nn.init.ones_(pooler.attention.out_proj.weight)
         >>> pooler(hidden, mask).detach()  # the windows (1, 7) and (2): the mean of 4 and 2
         tensor([[3.]])
-
-    Raises:
-        ValueError: ``stride`` is greater than ``window``, so that tokens would be left out.
     """
 
     permutation_invariant = False

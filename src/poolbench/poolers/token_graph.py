@@ -15,9 +15,9 @@ class TokenGraphPooler(Pooler):
     """Graph attention between similar tokens, then ``attention``: GLOT, P = (K + 1) D.
 
     Mantri et al. (2026, arXiv 2603.03389): tokens i and j are neighbours if cos(x_i, x_j) is above
-    ``threshold``, and a token is its own neighbour. U = [X; GAT_1(X); ...; GAT_K(...)] has all K =
-    ``layers`` states of a token side by side, (B, T, P); pooled is their mean with the weights of
-    ``attention``.
+    ``threshold``, and a token is its own neighbour. U = [X; GAT_1(X); GAT_2(GAT_1(X)); ...] are the
+    K + 1 states of each token side by side, (B, T, P), with K = ``layers``; pooled is their mean
+    with the weights of ``attention`` on U.
 
     Example:
         >>> hidden, mask = torch.tensor([[[1.], [7.], [99.]]]), torch.tensor([[True, True, False]])

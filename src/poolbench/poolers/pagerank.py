@@ -16,8 +16,8 @@ class PageRankPooler(WeightedSumPooler):
 
     After Pool PaRTI (Tartici et al., 2025, Bioinformatics 41(6)), whose graph is the attention of a
     protein model. An edge weighs w_ij = max(0, cos(x_i, x_j)), a token is its own neighbour, and
-    p_i = d sum_j w_ij p_j / g_j + (1 - d) / n with the ``damping`` d, n valid tokens and the degrees
-    g_j = sum_i w_ij. 40 power iterations leave an error below 1e-6, summed over the tokens.
+    p_i = d sum_j w_ij p_j / g_j + (1 - d) / n with the ``damping`` d, n valid tokens and
+    degrees g_j = sum_i w_ij. 40 power iterations leave an error below 1e-6, summed over the tokens.
 
     Example:
         >>> hidden = torch.tensor([[[4.0, 0.0], [0.0, 2.0], [99.0, 99.0]]])
@@ -35,7 +35,7 @@ class PageRankPooler(WeightedSumPooler):
         super().__init__(hidden_dim)
         self.damping = damping
         # Momentum of a second-order iteration (Golub and Varga, 1961): w_ij / g_j has real
-        # eigenvalues in [-1, 1]. At d = .85 an error shrinks by .56 in each step, without it by .85.
+        # eigenvalues in [-1, 1]. At d = .85 an error shrinks by .56 a step, without it by .85.
         self.momentum = 2 / (1 + sqrt(1 - damping**2))
 
     def token_weights(self, hidden: Hidden, mask: Mask) -> TokenWeights:

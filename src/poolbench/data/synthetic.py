@@ -14,8 +14,8 @@ property that defines the label. The proofs use two facts:
 examples, in which every case occurs equally often.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
 
 import datasets
 import numpy as np
@@ -23,13 +23,14 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from poolbench.core.errors import UserError
 from poolbench.core.seeding import stream_seed
-from poolbench.data.columns import Columns
+from poolbench.data.columns import STRING, Columns
 
 Size = Annotated[int, Field(gt=0, le=1_000_000)]
 BLOCK = 32
 FILLERS = ("ash", "birch", "cedar", "elm", "fir", "larch", "oak", "pine")
 VOCABULARY = ("red", "blue", "signal", *FILLERS)
 
+Rows = dict[str, list[Any]]  # the values of each column
 Twins = tuple[list[str], list[str]]  # the words of a text of class 0 and of its twin
 
 
@@ -46,10 +47,27 @@ def generate(
     if columns != Columns():
         raise UserError(f"{name} has single texts of two classes: set task=classification")
     twins, class_names = DATASETS[name]
-    features = datasets.Features(
-        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=list(class_names))}
-    )
+
+    def rows(draw: np.random.Generator, split: str, size: int) -> Rows:
+        pairs = [twins(draw, i) for i in range(size // 2)]
+        texts = [" ".join(words) for pair in pairs for words in pair]
+        return {"text": texts, "label": [0, 1] * len(pairs)}
+
     sizes = {"train": train_size, "validation": validation_size, "test": test_size}
+    # The stream has had this name since the first version: another one would change the texts.
+    return build(rows, class_names, sizes, max_examples, data_seed, f"{name}.<locals>.twins")
+
+
+def build(
+    rows: Callable[[np.random.Generator, str, int], Rows],
+    class_names: tuple[str, str],
+    sizes: Mapping[str, int],
+    max_examples: int | None,
+    data_seed: int,
+    stream: str,
+) -> datasets.DatasetDict:
+    """Splits of a generated dataset; ``rows(draw, split, size)`` makes the columns of one."""
+    label = datasets.ClassLabel(names=list(class_names))
     splits = datasets.DatasetDict()
     for split, size in sizes.items():
         size = size if max_examples is None else min(size, max_examples)
@@ -58,13 +76,10 @@ def generate(
                 f"the {split} split would have {size} examples, but this dataset is generated in "
                 f"blocks of {BLOCK}: raise dataset.{split}_size or dataset.max_examples"
             )
-        # The stream has had this name since the first version: another one would change the texts.
-        draw = np.random.default_rng(stream_seed(data_seed, f"{name}.<locals>.twins {split}"))
-        pairs = [twins(draw, i) for i in range(size // BLOCK * BLOCK // 2)]
-        texts = [" ".join(words) for pair in pairs for words in pair]
-        splits[split] = datasets.Dataset.from_dict(
-            {"text": texts, "label": [0, 1] * len(pairs)}, features=features
-        )
+        draw = np.random.default_rng(stream_seed(data_seed, f"{stream} {split}"))
+        columns = rows(draw, split, size // BLOCK * BLOCK)
+        features = {name: label if name == "label" else STRING for name in columns}
+        splits[split] = datasets.Dataset.from_dict(columns, datasets.Features(features))
     return splits
 
 

@@ -91,8 +91,8 @@ def test_class_names_of_a_list_column_are_kept_and_integers_are_sorted_as_number
     assert ready["label"][:] == [[1, 2], [0]]
 
 
-def test_another_separator_cuts_lists() -> None:
-    table = Table({"text": ["a", "b"], "labels": ["x, y | z", "z|x, y"]})
+def test_another_separator_cuts_lists_and_brackets_are_json() -> None:
+    table = Table({"text": ["a", "b"], "labels": ["x, y | z", ' ["z", "x, y"]']})
     columns = Columns(1, "labels")
     ready = typed({"train": table}, Names.of(columns), columns, "|")["train"]
     assert ready.features["label"].feature.names == ["x, y", "z"]
@@ -113,9 +113,11 @@ REJECTED: dict[str, tuple[Columns, list[object], str]] = {
     "a decimal comma": (Columns(1, "score"), ["1", "1,5"], "row 1: .*'1,5'"),
     "a single score": (Columns(1, "score"), [2, 2.0], "train has a single score, 2.0"),
     "no list": (Columns(1, "labels"), [["a"], None], "row 1: column 'labels' contains nothing"),
-    "a fraction in a list": (Columns(1, "labels"), [["a", 0.5]], "row 0: .*a list of different"),
-    "an empty label": (Columns(1, "labels"), ["a,,b"], "row 0: .*a list of different"),
-    "a label twice": (Columns(1, "labels"), [["a", "a"]], "row 0: .*a list of different"),
+    "a fraction in a list": (Columns(1, "labels"), [["a", 0.5]], "row 0: .*different integers"),
+    "an empty label": (Columns(1, "labels"), ["a,,b"], "row 0: .*different integers"),
+    "a label twice": (Columns(1, "labels"), [["a", "a"]], "row 0: .*different integers"),
+    "a list as Python writes it": (Columns(1, "labels"), ["['a', 'b']"], "row 0: .*JSON"),
+    "a number in brackets": (Columns(1, "labels"), ["[1.5]"], "row 0: .*different integers"),
     "nothing but empty lists": (Columns(1, "labels"), [[], ""], "train has no labels.*'labels'"),
     "a negative grade": (Columns(2, "relevance"), [1, -1], "row 1: .*-1.0.*cannot be negative"),
     "a word for a grade": (Columns(2, "relevance"), [1, "high"], "row 1: .*a finite number"),

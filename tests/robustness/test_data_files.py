@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from poolbench.core.errors import UserError
+from poolbench.data.columns import Columns
 from poolbench.data.loaders import files
 from poolbench.data.tables import read_table
 
@@ -85,13 +86,26 @@ def rows_are_exact(file: tuple[str, bytes, list[tuple[str, str]]]) -> None:
     assert list(zip(columns["text"], columns["label"], strict=True)) == rows
 
 
-def damage_is_one_line_or_a_dataset(file: tuple[str, bytes]) -> None:
-    name, content = file
+# What a task reads, and from which columns of the files: the labels are of any kind there.
+KINDS: list[tuple[Columns, dict[str, str]]] = [
+    (Columns(), {}),
+    (Columns(1, "labels"), {"label_column": "label"}),
+    (Columns(1, "score"), {"label_column": "label"}),
+    (Columns(2, "class"), {"text_column": "text", "text_b_column": "label"}),
+    (Columns(2, "relevance"), {"text_column": "text", "text_b_column": "label"}),
+    (Columns(2, "relevance"), {"pairs": "halves"}),
+]
+
+
+def damage_is_one_line_or_a_dataset(
+    file: tuple[str, bytes], kind: tuple[Columns, dict[str, str]]
+) -> None:
+    (name, content), (columns, options) = file, kind
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
         path.write_bytes(content)
         try:
-            outcome = ",".join(files(str(path)))
+            outcome = ",".join(files(str(path), columns=columns, **options))
         except UserError as error:
             outcome = str(error)
     assert "\n" not in outcome
@@ -99,8 +113,8 @@ def damage_is_one_line_or_a_dataset(file: tuple[str, bytes]) -> None:
 
 
 PROMISES = {
-    "rows are exact": (rows_are_exact, valid_files()),
-    "damage": (damage_is_one_line_or_a_dataset, damaged_files()),
+    "rows are exact": (rows_are_exact, [valid_files()]),
+    "damage": (damage_is_one_line_or_a_dataset, [damaged_files(), st.sampled_from(KINDS)]),
 }
 
 
@@ -110,7 +124,7 @@ def check(promise: str, examples: int) -> None:
     unhurried = settings(
         max_examples=examples, deadline=5000, database=None, suppress_health_check=HealthCheck
     )
-    unhurried(given(inputs)(function))()
+    unhurried(given(*inputs)(function))()
 
 
 @pytest.mark.parametrize("promise", PROMISES)

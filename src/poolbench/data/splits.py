@@ -36,11 +36,12 @@ def complete(
     """
     parts = dict(splits)
     train = parts["train"]
-    total = len(Examples.of(train, columns))
+    total = 0
     for split, size in (("test", test_size), ("validation", validation_size)):
         if split in parts:
             continue
         examples = Examples.of(train, columns)
+        total = total or len(examples)  # before the first cut
         if split == "validation" and not len(examples):
             parts[split] = train.select([])
             continue

@@ -1,5 +1,6 @@
 """Parse the labels of every kind of target: classes, scores, lists of classes, relevance."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -59,14 +60,12 @@ def scores(given: LabelColumn) -> Labels:
 def label_lists(given: LabelColumn) -> Labels:
     """Lists of integers or strings, or strings that are cut at the separator.
 
-    White space around a label that was cut is removed. A list may be empty; a class may not be in
-    it twice.
+    A string in brackets is a list in JSON. White space around a label that was cut is removed. A
+    list may be empty; a class may not be in it twice.
     """
 
     def parts(value: Any) -> Any:
-        if isinstance(value, str):
-            return [part.strip() for part in value.split(given.separator)] if value.strip() else []
-        return value
+        return _split(value, given.separator) if isinstance(value, str) else value
 
     def usable(value: Any) -> bool:
         items = parts(value)
@@ -78,7 +77,7 @@ def label_lists(given: LabelColumn) -> Labels:
 
     found: dict[str, list[list[str]]] = {}
     for split, table in given.tables.items():
-        expected = "a list of different integers or strings"
+        expected = f"different integers or strings: a list, JSON, or between {given.separator!r}"
         lists = map(parts, values.checked(table, split, given.column, usable, expected))
         known = dict(enumerate(table.classes.get(given.column, ())))
         found[split] = [[str(known.get(item, item)) for item in items] for items in lists]
@@ -130,6 +129,16 @@ PARSERS: dict[Target, Callable[[LabelColumn], Labels]] = {
     "labels": label_lists,
     "relevance": grades,
 }
+
+
+def _split(value: str, separator: str) -> Any:
+    value = value.strip()
+    if value.startswith("[") and value.endswith("]"):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):  # such as ['a', 'b'], which Python writes
+            return None
+    return [part.strip() for part in value.split(separator)] if value else []
 
 
 def _index(label: str, index: Mapping[str, int], split: str, row: int) -> int:

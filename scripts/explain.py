@@ -20,6 +20,7 @@ from rich.text import Text
 from poolbench.core.errors import UserError, command
 from poolbench.core.io import atomic_write
 from poolbench.report.explained import FAINT, disagreed, strips_page
+from poolbench.report.layers import named_by_layer
 from poolbench.report.summary import find
 from poolbench.runs import explanations as stored
 from poolbench.runs.record import RECORD
@@ -95,7 +96,7 @@ def explain_texts(runs: Sequence[Path], texts: Sequence[str], html: Path | None)
 
 def explain_disagreements(folder: Path) -> None:
     """Write ``explanations.json`` for the examples that the report of a study shows."""
-    study = read_study(folder)
+    study = named_by_layer(read_study(folder))
     found: dict[tuple[str, str, int], dict[str, stored.Explanation]] = defaultdict(dict)
     keys = {record.folder: str(record.predictions_sha256) for record in study.finished}
     for task in (task for task in find(study, study.protocol).tasks if task.texts):

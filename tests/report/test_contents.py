@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from poolbench.report.build import figures_of, findings_of, report_files, write_report
+from poolbench.report.caveats import caveats
 from poolbench.report.explained import disagreed, disagreements, strips_page
-from poolbench.report.narrative import caveats
 from poolbench.report.summary import CONTROLS_EXPLAINED, marked
 from poolbench.runs.explanations import (
     ExplainedExample,

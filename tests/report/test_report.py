@@ -15,7 +15,8 @@ import pytest
 from poolbench.core.errors import UserError
 from poolbench.report import build
 from poolbench.report.build import figures_of, findings_of, write_figures, write_report
-from poolbench.report.narrative import caveats, overall
+from poolbench.report.caveats import caveats
+from poolbench.report.narrative import overall
 from poolbench.report.overview import overview
 from poolbench.report.tables import verdict_table
 from poolbench.runs.record import RECORD, write_record

@@ -24,6 +24,7 @@ from poolbench.core.io import file_digest
 from poolbench.inference.load import load
 from poolbench.report import explained, narrative, tables
 from poolbench.report.build import figures_of, findings_of, report_files
+from poolbench.report.caveats import caveats
 from poolbench.report.cells import to_csv
 from poolbench.report.leaderboard import leaderboard_files, read_leaderboard
 from poolbench.report.published import published_tables
@@ -157,7 +158,7 @@ def one_line(action: Callable[[], object]) -> bool:
 def report(folder: Path) -> None:
     """Everything of a report but its figures."""
     findings = findings_of(folder)
-    narrative.answers(findings), narrative.missing(findings), narrative.caveats(findings)
+    narrative.answers(findings), narrative.missing(findings), caveats(findings)
     narrative.run_facts(findings), tables.runs_table(findings).markdown
     to_csv(tables.comparison_frame(findings))
     for table, _ in published_tables(findings):

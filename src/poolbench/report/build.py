@@ -13,8 +13,11 @@ from pydantic import ValidationError
 from poolbench.core.errors import UserError
 from poolbench.core.io import atomic_write
 from poolbench.report import curves, explained, figures, narrative, overview, predicted, tables
+from poolbench.report.caveats import caveats
 from poolbench.report.cells import to_csv
 from poolbench.report.figures import Figure
+from poolbench.report.heatmap import layers_by_poolers
+from poolbench.report.layers import named_by_layer
 from poolbench.report.published import published_tables
 from poolbench.report.rendering import render, render_page
 from poolbench.report.selection import select
@@ -38,7 +41,7 @@ def findings_of(folder: Path, keys: Sequence[str] = (), **changed: Any) -> Findi
     Raises:
         UserError: no study is there, its protocol is invalid, or tuning budgets differ.
     """
-    study = read_study(folder)
+    study = named_by_layer(read_study(folder), keys)
     wanted = {key: value for key, value in changed.items() if value is not None}
     try:
         protocol = Protocol.model_validate(study.protocol.model_dump() | wanted)
@@ -65,6 +68,8 @@ def figures_of(findings: Findings) -> dict[str, dict[str, list[Figure]]]:
         }
         for task in findings.tasks
     }
+    for task in (task for task in findings.tasks if task.layered):
+        found[task.name]["layers"] = [layers_by_poolers(task, metric)]
     found[ACROSS] = {"forest": [*figures.forests(findings.across, looks)]}
     return {
         name: {section: [f for f in drawn if f] for section, drawn in sections.items()}
@@ -80,6 +85,7 @@ def report_files(findings: Findings) -> dict[str, str]:
         explanations = Explanations()
         findings = replace(findings, notes=[*findings.notes, f"{error}: it is left out."])
     context = {"findings": findings, "tables": tables, "narrative": narrative}
+    context |= {"caveats": caveats}
     answers = [narrative.answer(task, findings.protocol.metric) for task in findings.tasks]
     controls = any(control(s.pooler) for task in findings.tasks for s in task.standings)
     context |= {"answers": answers, "controls": controls, "overview": overview.overview}

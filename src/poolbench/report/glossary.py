@@ -28,3 +28,20 @@ GLOSSARY = {
     ),
     "Pareto front": "The poolers that no other one exceeds in quality at the same or a lower cost.",
 }
+
+BASELINES = {
+    "majority class": "it always predicts the most frequent class of the test set",
+    "most frequent labels": (
+        "it predicts the labels of more than half of the test examples, or else the most frequent"
+    ),
+}
+CHANCE = {
+    "spearman": "there is no correlation",
+    "pearson": "there is no correlation",
+    "ndcg@10": "it is the expected value in a random order",
+}
+
+
+def baseline_note(name: str, metric: str) -> str:
+    """What a predictor does that reads no text."""
+    return BASELINES.get(name) or CHANCE.get(metric, "it guesses each class with equal probability")

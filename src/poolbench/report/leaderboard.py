@@ -20,7 +20,7 @@ from poolbench.report.rendering import render, render_page
 from poolbench.report.summary import control
 from poolbench.report.tables import DIGITS, revision_of
 from poolbench.runs.identity import format_setting
-from poolbench.runs.protocol import Protocol
+from poolbench.runs.protocol import METRIC_NAMES, METRICS, Metric, Protocol
 from poolbench.runs.record import RECORD, RunRecord, Status
 from poolbench.runs.schema import RecordError
 from poolbench.runs.study import STUDY, notes_on, read_declaration, read_records
@@ -39,12 +39,16 @@ class Row:
 
     Attributes:
         results: one for each seed, seeds ascending.
+        metric: that of the leaderboard, or the primary one of its task if that has no such metric.
+        other: whether it is not that of the leaderboard.
         mean: the metric over seeds.
         unusual: settings that most rows of this dataset and encoder do not have.
         stale: how this row differs from the newest one; empty if it is current.
     """
 
     results: list[RunRecord]
+    metric: Metric
+    other: bool
     mean: Mean
     unusual: list[str]
     stale: list[str]
@@ -56,12 +60,16 @@ class Row:
 
     @property
     def task(self) -> str:
-        """Dataset × encoder."""
-        return f"{self.record.run.dataset} × {self.record.run.encoder}"
+        """Dataset × encoder, with what is not the same in the whole leaderboard."""
+        kind = self.record.task.replace("_", " ")
+        notes = [kind] * (kind != "classification") + [METRIC_NAMES[self.metric]] * self.other
+        name = f"{self.record.run.dataset} × {self.record.run.encoder}"
+        return f"{name} ({', '.join(notes)})" if notes else name
 
-    def values(self, metric: str) -> list[float]:
+    @property
+    def values(self) -> list[float]:
         """The metric in percent of each seed."""
-        return [mean_of([record], metric).value for record in self.results]
+        return [mean_of([record], self.metric).value for record in self.results]
 
     @property
     def state(self) -> str:
@@ -83,7 +91,7 @@ class Row:
         """Its interval, settings, code, contents and runs."""
         interval = self.mean.interval
         facts = {
-            "95 % interval": "{:.1f} to {:.1f} %".format(*interval) if interval else "",
+            "95 % interval": "{:.1f} to {:.1f}".format(*interval) if interval else "",
             "unusual settings": ", ".join(self.unusual),
             "test examples": f"{len(self.record.predictions.targets):,}",
             "parameters of the pooler": f"{self.record.parameters.pooler:,}",
@@ -103,7 +111,7 @@ class Leaderboard:
         notes: what is damaged, and runs that other code has made.
     """
 
-    metric: str
+    metric: Metric
     rows: list[Row]
     without: dict[str, tuple[Status, str | None]]
     notes: list[str]
@@ -125,12 +133,12 @@ class Leaderboard:
         for _, rows in groupby(enumerate(self.rows, 1), lambda pair: pair[1].task):
             of_task = list(rows)
             ranked = [p for p, row in of_task if not (row.stale or control(row.record.run.pooler))]
-            best = _best({place: self.rows[place - 1] for place in ranked}, self.metric)
+            best = _best({place: self.rows[place - 1] for place in ranked})
             scores += [
                 Score(
                     row.record.run.pooler,
                     row.task,
-                    row.values(self.metric),
+                    row.values,
                     (*row.unusual, *([row.state] if row.stale else ())),
                     ranked.index(place) + 1 if place in ranked else None,
                     place in best,
@@ -149,7 +157,7 @@ def leaderboard_files(board: Leaderboard) -> dict[str, str]:
     return {"leaderboard.html": page, "leaderboard.md": render("leaderboard.md", **shown)}
 
 
-def read_leaderboard(root: Path, metric: str = "accuracy") -> Leaderboard:
+def read_leaderboard(root: Path, metric: Metric = "accuracy") -> Leaderboard:
     """All records below ``root`` and all runs that a study there declares.
 
     Raises:
@@ -174,28 +182,31 @@ def read_leaderboard(root: Path, metric: str = "accuracy") -> Leaderboard:
     return Leaderboard(metric, _rows(finished, metric), without, notes + notes_on({}, finished))
 
 
-def _rows(records: Iterable[RunRecord], metric: str) -> list[Row]:
+def _rows(records: Iterable[RunRecord], wanted: Metric) -> list[Row]:
     """One row for each pooler, configuration and state of the code."""
     groups: dict[tuple[str, ...], list[RunRecord]] = {}
     for r in sorted(records, key=lambda r: (r.written, r.folder)):
-        place = (r.run.dataset, r.run.encoder, r.run.pooler, r.run.variant, _code(r))
+        place = (r.run.dataset, r.run.encoder, r.task, r.run.pooler, r.run.variant, _code(r))
         groups[place] = [*groups.pop(place, []), r]  # in the order of their newest records
     rows = []
     for key, group in groups.items():
         by_seed = {r.run.seed: r for r in group}  # of a repeated seed the newest counts
         results = [by_seed[seed] for seed in sorted(by_seed)]
-        peers = [g[-1] for other, g in groups.items() if other[:2] == key[:2]]
+        peers = [g[-1] for other, g in groups.items() if other[:3] == key[:3]]
         differences = _unusual(group[-1], peers), _stale(group[-1], peers)
-        rows.append(Row(results, mean_of(results, metric), *differences))
+        metrics = METRICS[group[-1].task]
+        metric = wanted if wanted in metrics else metrics[0]
+        rows.append(Row(results, metric, metric != wanted, mean_of(results, metric), *differences))
 
     def order(row: Row) -> tuple[Any, ...]:
         run = row.record.run
-        return run.dataset, run.encoder, bool(row.stale), -row.mean.value, run.pooler, row.unusual
+        place = run.dataset, run.encoder, row.record.task
+        return *place, bool(row.stale), -row.mean.value, run.pooler, row.unusual
 
     return sorted(rows, key=order)
 
 
-def _best(rows: Mapping[int, Row], metric: str) -> set[int]:
+def _best(rows: Mapping[int, Row]) -> set[int]:
     """The rows of a task that cannot be ruled out as best, as if they were one study.
 
     Only rows with the most frequent seeds and test examples can be compared in pairs.
@@ -211,8 +222,10 @@ def _best(rows: Mapping[int, Row], metric: str) -> set[int]:
         if str(paired(row)) == frequent[0][0]
         for record in row.results
     ]
-    protocol = {"metric": metric, "reference": runs[0].pooler if runs else ""}
-    best = best_of(runs, compare_with_reference(runs, Protocol.model_validate(protocol)))
+    if not runs:
+        return set()
+    protocol = Protocol(metric=next(iter(rows.values())).metric, reference=runs[0].pooler)
+    best = best_of(runs, compare_with_reference(runs, protocol))
     return {int(place) for place in best.group} if best else set()
 
 

@@ -1,21 +1,19 @@
 """Sentences of a report: the answer, missing runs, and caveats."""
 
 from collections import Counter
-from collections.abc import Iterator
 from math import ceil
 from typing import NamedTuple
 
-from poolbench.report.rendering import render
-from poolbench.report.summary import Findings, Standing, Task, control, without_controls
+from poolbench.report.layers import lowest_layer
+from poolbench.report.standing import Standing
+from poolbench.report.summary import Findings, Task, without_controls
 from poolbench.report.tables import DIGITS, date_of, runs_frame
-from poolbench.runs.protocol import METRIC_NAMES
+from poolbench.runs.protocol import METRIC_NAMES, scaled_value
 from poolbench.runs.record import RunRecord
-from poolbench.runs.study import varying_settings
 from poolbench.stats.best import Best
 from poolbench.stats.power import needed, smallest_difference
 from poolbench.stats.verdict import (
     Comparison,
-    Word,
     format_needs,
     format_percent,
     format_points,
@@ -62,7 +60,8 @@ def answer(task: Task, metric: str) -> Answer:
     c = task.pair(best.rival[chosen.pooler], chosen.pooler)
     opening += f"{' (exploratory)' * c.exploratory} on {task.name}: "
     if not best.useful:
-        shown = "no pooler is shown to be better than the majority class and than chance"
+        than = " and than ".join(f"the {n}" if n != "chance" else n for n in task.baselines(metric))
+        shown = f"no pooler is shown to be better than {than}"
         return Answer(f"{opening}{shown}.", f"{_highest(task, metric)} {_caveat(task)}".strip())
     bound = ceil(round(10 * best.loss[chosen.pooler], 6)) / 10
     loss = f"{abs(bound):.1f} points of {METRIC_NAMES[metric]}"
@@ -83,8 +82,9 @@ def answer(task: Task, metric: str) -> Answer:
             f"highest, but {c.first} may be up to {loss} better {evidence}."
         )
     unjudged = ", ".join(s.pooler for s in task.candidates if s.pooler not in best.loss)
-    cost = f"Cost: {_cost(chosen)}{_gain(task, chosen)}."
-    parts = [reason, _choice(task), best_group(task), _advice(best, c), cost, _ahead(task, chosen)]
+    cost = f"Cost: {_cost(task, chosen)}{_gain(task, chosen)}." if _cost(task, chosen) else ""
+    parts = [reason, layers(task), _choice(task), best_group(task), _advice(best, c), cost]
+    parts.append(_ahead(task, chosen))
     parts += [f"No verdict on {unjudged}." if unjudged else "", _caveat(task)]
     return Answer(headline, " ".join(filter(None, parts)))
 
@@ -104,6 +104,16 @@ def overall(findings: Findings) -> Answer:
     names = ", ".join(most[:MOST_NAMED]) + more
     group = f"Cannot be ruled out as best on {counts[0][1]} of {len(tasks)} tasks: {names}."
     return Answer(headline, group)
+
+
+def layers(task: Task) -> str:
+    """Where the encoder can stop; empty if one layer was pooled."""
+    if task.best is None or not task.layered:
+        return ""
+    judged = [task.standing(name) for name in task.best.loss]
+    means = {s.pooler: s.mean or 0.0 for s in judged}
+    speeds = {s.pooler: s.relative_throughput for s in judged if s.relative_throughput}
+    return lowest_layer(task.best, means, speeds)
 
 
 def best_group(task: Task) -> str:
@@ -173,28 +183,11 @@ def run_facts(findings: Findings) -> dict[str, str]:
     return {name.strip(): value for name, value in facts.items() if value != "not recorded"}
 
 
-def caveats(findings: Findings) -> list[str]:
-    """What limits the conclusions, in whole sentences."""
-    runs = [r for r in findings.study.runs if r.status not in ("missing", "damaged")]
-    notes = dict.fromkeys(" ".join(note.split()) for r in runs for note in r.notes)
-    text = render(
-        "caveats.txt",
-        findings=findings,
-        varying=[] if findings.selection else varying_settings(runs),
-        notes=list(notes),
-        beaten_by_controls=_beaten_by_controls,
-        improving=_improving,
-        tunings={r.run.setting("encoder.tuning") for r in runs},
-        looks=_looks(findings),
-        cut=max((r.data.cut_texts for r in runs), default=0),
-    )
-    return [line for line in text.splitlines() if line]
-
-
 def _highest(task: Task, metric: str) -> str:
     best = next((s for s in task.candidates if s.mean is not None), None)
-    if best is not None:
-        mean = f"{best.pooler}, {best.mean:.1f} % over {plural(len(best.scores), 'seed')}"
+    if best is not None and best.mean is not None:
+        over = f"over {plural(len(best.scores), 'seed')}" if task.trained else "without training"
+        mean = f"{best.pooler}, {scaled_value(best.mean, metric)} {over}"
         text = f"Highest mean {METRIC_NAMES[metric]} so far: {mean}."
         return f"{text} This is descriptive, not tested."
     if any(s.finished for s in task.candidates):
@@ -202,11 +195,16 @@ def _highest(task: Task, metric: str) -> str:
     return "No run has finished."
 
 
-def _cost(standing: Standing) -> str:
-    text = f"{standing.trained_parameters:,} trained parameters (pooler + head)"
+def _cost(task: Task, standing: Standing) -> str:
+    parts = []
+    if task.trained:
+        parts.append(f"{standing.trained_parameters:,} trained parameters (pooler + head)")
     if standing.pooler_ms is not None:
-        text += f" and {standing.pooler_ms:.3g} ms per batch in the pooler"
-    return text
+        parts.append(f"{standing.pooler_ms:.3g} ms per batch in the pooler")
+    if task.layered and standing.relative_throughput is not None:
+        speed = f"{standing.relative_throughput:.2f} × the throughput"
+        parts.append(f"{speed} of mean on the last layer")
+    return " and ".join(parts)
 
 
 def _gain(task: Task, best: Standing) -> str:
@@ -222,7 +220,7 @@ def _choice(task: Task) -> str:
     if best is None or len(best.eligible) == 1:
         return ""
     others = ", ".join(name for name in best.eligible if name not in cheap)
-    what = "pooler time" if task.cost == "pooler_ms" else "trained parameters"
+    what = task.cost.replace("_ms", " time").replace("_", " ")
     if not cheap[1:]:
         return f"It costs less ({what}) than the other choices within the margin: {others}."
     less = f", less than {others}" if others else ""
@@ -250,47 +248,11 @@ def _ahead(task: Task, chosen: Standing) -> str:
     lead = (leader.mean or 0.0) - (chosen.mean or 0.0)
     if lead < VISIBLE:
         return ""
-    return f"{leader.pooler} has the highest mean, {lead:.1f} points more, with {_cost(leader)}."
+    cost = f", with {_cost(task, leader)}" if _cost(task, leader) else ""
+    return f"{leader.pooler} has the highest mean, {lead:.1f} points more{cost}."
 
 
 def _caveat(task: Task) -> str:
     """What the configuration says about the encoder: it may favour a pooler."""
     runs = [r.run.setting("encoder.caveat") for s in task.standings for r in s.finished]
     return " ".join(dict.fromkeys(f"Note: {' '.join(text.split())}" for text in runs if text))
-
-
-def _looks(findings: Findings) -> str:
-    pairs = [c for task in findings.tasks for c in task.pairs if c.word is not Word.NONE]
-    if not pairs:
-        return "No verdict was given."
-    lines = []
-    for seeds, c in sorted({len(c.seeds): c for c in pairs}.items()):
-        planned = ", ".join(map(str, c.looks))
-        look = f"look {c.look} of {len(c.looks)}, as planned ({planned} seeds)"
-        if c.exploratory:
-            look = f"not a planned look ({planned} seeds): exploratory"
-        lines.append(f"tested at {seeds} seeds, {look}")
-    return f"{'; '.join(lines).capitalize()}."
-
-
-def _beaten_by_controls(task: Task) -> Iterator[tuple[str, list[str]]]:
-    """Controls that beat poolers, after Holm over the pairs of the reference or over all."""
-    for s in (s for s in task.standings if control(s.pooler)):
-        both = [c if c.first == s.pooler else c.swapped() for c in (*task.against, *task.pairs)]
-        won = {c.second for c in both if c.first == s.pooler and c.word.wins}
-        beaten = [other.pooler for other in task.candidates if other.pooler in won]
-        if beaten:
-            yield s.pooler, beaten
-
-
-def _improving(task: Task) -> list[str]:
-    """Poolers of which most runs were best in the last epoch they were allowed."""
-
-    def best_last(record: RunRecord) -> bool:
-        accuracies = [epoch.get("val/accuracy", 0.0) for epoch in record.history]
-        allowed = record.run.setting("trainer.max_epochs")
-        return len(accuracies) == allowed != 1 and accuracies[-1] > max(accuracies[:-1])
-
-    return [
-        s.pooler for s in task.candidates if 2 * sum(map(best_last, s.finished)) > len(s.finished)
-    ]

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from poolbench.report.cells import Table, frame_of, interval_cell
+from poolbench.report.layers import layer_of
 from poolbench.report.summary import Findings, Task
 from poolbench.runs.identity import format_setting
-from poolbench.runs.protocol import METRIC_NAMES, PublishedTable, PublishedValue
+from poolbench.runs.protocol import PublishedTable, PublishedValue, scaled_name
 from poolbench.runs.record import RunRecord
 from poolbench.stats.means import Mean, mean_over_seeds
 from poolbench.stats.scores import SCORES
@@ -54,7 +55,7 @@ def _repeated(published: PublishedTable, task: Task) -> tuple[Table, list[str]]:
     if not frame["settings"].any():
         frame = frame.drop(columns="settings")
     styles = {"settings": "code", "agreement": "why", "difference": "+.2f", "theirs": ".2f"}
-    styles[f"our {METRIC_NAMES[published.metric]} (%)"] = ".2f"
+    styles[f"our {scaled_name(published.metric)}"] = ".2f"
     return Table(f"Published, {task.name}", frame, styles), notes
 
 
@@ -64,7 +65,7 @@ def _row(
     ours = [
         r
         for r in runs
-        if r.run.pooler == value.pooler
+        if value.pooler in (r.run.pooler, (layer_of(r.run.pooler) or [""])[0])
         and all(r.run.setting(key) == wanted for key, wanted in value.settings.items())
     ]
     theirs = None if value.low is None or value.high is None else (value.low, value.high)
@@ -76,7 +77,7 @@ def _row(
     return {
         "pooler": value.pooler,
         "settings": ", ".join(format_setting(k, v) for k, v in value.settings.items()),
-        f"our {METRIC_NAMES[published.metric]} (%)": mean and mean.value,
+        f"our {scaled_name(published.metric)}": mean and mean.value,
         "theirs": value.value,
         "difference": mean and mean.value - value.value,
         "agreement": agreement,

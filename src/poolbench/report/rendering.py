@@ -11,8 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from poolbench.report.glossary import GLOSSARY
+from poolbench.report.glossary import GLOSSARY, baseline_note
 from poolbench.report.summary import CONTROLS_EXPLAINED, dagger_note, marked
+from poolbench.runs.protocol import METRIC_NAMES
 
 ESCAPES = str.maketrans(
     {"<": "&lt;", ">": "&gt;", "&": "&amp;"} | {c: f"\\{c}" for c in "\\`*_[]|#"}
@@ -38,7 +39,8 @@ def environment(kind: str) -> Environment:
         lstrip_blocks=True,
     )
     env.filters |= {"zip": zip, "code": lambda line: Markup(" ".join(line.split()))}
-    env.globals |= {"controls_explained": CONTROLS_EXPLAINED}
+    env.globals |= {"controls_explained": CONTROLS_EXPLAINED, "baseline_note": baseline_note}
+    env.globals |= {"metric_names": METRIC_NAMES}
     env.globals |= {"glossary": GLOSSARY, "dagger_note": dagger_note, "marked": marked}
     return env
 

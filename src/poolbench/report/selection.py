@@ -69,6 +69,8 @@ def select(study: Study, keys: Sequence[str]) -> Selection:
     if len(expected) < len(grid) * len({seed for _, seed in expected}):
         raise UserError(f"{prefix}: its values were not tried with the same seeds")
     score = f"best/val_{study.protocol.metric}"
+    if not all(record.trained for record in study.finished):
+        raise UserError(f"{prefix}: runs that train nothing have no validation")
     lacking = [r.run.label for r in study.finished if score not in r.metrics]
     if lacking:
         raise UserError(f"{prefix}: {lacking[0]} has no {score}: add rerun=stale to its command")

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from statistics import fmean, median, mode
 
-import numpy as np
-
+from poolbench.report.layers import layer_of, on_highest_layer
 from poolbench.report.selection import Selection
-from poolbench.runs.protocol import Protocol
+from poolbench.report.standing import Standing, in_order, standing_of
+from poolbench.runs.protocol import METRIC_NAMES, METRICS, Protocol, TaskName
 from poolbench.runs.record import ContractLine, RunRecord
 from poolbench.runs.study import Study
 from poolbench.stats.across_datasets import Across, compare_across
@@ -19,7 +17,7 @@ from poolbench.stats.compare import (
     compare_probabilities,
     compare_with_reference,
 )
-from poolbench.stats.scores import Array
+from poolbench.stats.scores import baseline_scores
 from poolbench.stats.verdict import Comparison
 
 SAME_COST = 1.1  # timings closer than this factor are equal
@@ -52,58 +50,6 @@ def dagger_note(poolers: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
-    """One pooler on one dataset and encoder; costs are None if unknown.
-
-    Attributes:
-        finished: its finished runs, seeds ascending.
-        scores: the metric in percent by seed; empty if a seed has several variants.
-        trained_parameters: of pooler and head: a wide pooled vector needs a large head.
-        pooler_ms: forward and backward pass of the pooler on one batch.
-        relative_throughput: of inference, timed in turn with ``mean``.
-    """
-
-    pooler: str
-    finished: list[RunRecord]
-    scores: dict[int, float]
-    pooler_parameters: int | None
-    trained_parameters: int | None
-    pooler_ms: float | None
-    relative_throughput: float | None
-
-    @property
-    def mean(self) -> float | None:
-        """The metric in percent, mean over seeds."""
-        return fmean(self.scores.values()) if self.scores else None
-
-    @cached_property
-    def right(self) -> Array:
-        """Share of seeds that classify each test example correctly, (n,); empty without scores.
-
-        Empty for cross-validation too, where each example has a single prediction.
-        """
-        kept = [r.predictions for r in self.finished if self.scores and not r.data.folds]
-        if len({len(p.targets) for p in kept}) != 1:
-            return np.empty(0)
-        return np.asarray(np.mean([p.predicted == p.targets for p in kept], axis=0))
-
-    @cached_property
-    def certificate(self) -> dict[str, ContractLine]:
-        """Contract lines of the worst run: a failed one, else the largest deviation."""
-        worst: dict[str, ContractLine] = {}
-        for record in self.finished:
-            for name, line in record.certificate.items():
-                other = worst.get(name, line)
-                worst[name] = max(other, line, key=lambda x: (not x.kept, abs(x.deviation or 0.0)))
-        return _in_order(worst)
-
-    @property
-    def failed_lines(self) -> list[str]:
-        """Contract lines that a run failed."""
-        return [name for name, line in self.certificate.items() if not line.kept]
-
-
-@dataclass(frozen=True, eq=False)
 class Task:
     """One dataset with one encoder, and the standings of all its poolers, best mean first.
 
@@ -130,6 +76,33 @@ class Task:
         return f"{self.dataset} × {self.encoder}"
 
     @property
+    def finished(self) -> list[RunRecord]:
+        """All runs with a result."""
+        return [record for s in self.standings for record in s.finished]
+
+    @property
+    def kind(self) -> TaskName:
+        """What is predicted; ``classification`` while no run has finished."""
+        return next((record.task for record in self.finished), "classification")
+
+    @property
+    def trained(self) -> bool:
+        """Whether any run was trained, or will be."""
+        return not self.finished or any(record.trained for record in self.finished)
+
+    @property
+    def layered(self) -> bool:
+        """Whether its poolers are compared on several layers."""
+        places = [layer_of(s.pooler) for s in self.standings]
+        return all(places) and len({place[1] for place in places if place}) > 1
+
+    def baselines(self, metric: str) -> dict[str, float]:
+        """The metric in percent of predictors that read no text."""
+        kept = [r.predictions for r in self.finished if metric in METRICS[r.task]][:1]
+        found = [baseline_scores(p.targets, p.outputs, metric) for p in kept]
+        return {name: 100 * float(v.mean()) for of in found for name, v in of.items()}
+
+    @property
     def candidates(self) -> list[Standing]:
         """The standings of poolers that may be recommended: all but the controls."""
         return [s for s in self.standings if not control(s.pooler)]
@@ -143,7 +116,7 @@ class Task:
     @property
     def promises(self) -> dict[str, ContractLine]:
         """The contract lines that were measured here."""
-        return _in_order({n: line for s in self.standings for n, line in s.certificate.items()})
+        return in_order({n: line for s in self.standings for n, line in s.certificate.items()})
 
     def standing(self, pooler: str) -> Standing:
         """The standing of one pooler."""
@@ -156,9 +129,13 @@ class Task:
 
     @property
     def cost(self) -> str:
-        """The cost that decides: ``pooler_ms`` if all compared poolers have it, else parameters."""
-        timed = self.best and all(self.standing(s).pooler_ms is not None for s in self.best.loss)
-        return "pooler_ms" if timed else "trained_parameters"
+        """The cost that decides: time if all compared poolers have it, else parameters.
+
+        On one layer poolers differ in their own time, on several in that of the whole model.
+        """
+        time = "inference_time" if self.layered else "pooler_ms"
+        of = [getattr(self.standing(s), time) for s in self.best.loss] if self.best else [None]
+        return time if None not in of else "trained_parameters"
 
     @property
     def cheapest(self) -> list[Standing]:
@@ -190,11 +167,21 @@ def find(study: Study, protocol: Protocol, selection: Selection | None = None) -
     names = sorted({r.run.pooler for r in runs}, key=lambda name: (bool(control(name)), name))
     notes = []
     if protocol.reference not in names:
+        highest = on_highest_layer(protocol.reference, names)
+        which = "on its highest layer" if highest else "the first pooler by name"
         notes.append(
-            f"The reference {protocol.reference} is not in this study: {names[0]}, the first "
-            "pooler by name, is the reference instead."
+            f"The reference {protocol.reference} is not in this study: {highest or names[0]}, "
+            f"{which}, is the reference instead."
         )
-        protocol = protocol.model_copy(update={"reference": names[0]})
+        protocol = protocol.model_copy(update={"reference": highest or names[0]})
+    tasks_of_runs = [METRICS[r.task] for r in runs if r.ok]
+    if tasks_of_runs and not any(protocol.metric in metrics for metrics in tasks_of_runs):
+        metric = tasks_of_runs[0][0]
+        notes.append(
+            f"No run of this study has a {METRIC_NAMES[protocol.metric]}: poolers are compared by "
+            f"{METRIC_NAMES[metric]} instead."
+        )
+        protocol = protocol.model_copy(update={"metric": metric})
     scored = [ScoredRun.from_record(r, len(selection.grid) if selection else None) for r in runs]
     against = compare_with_reference(scored, protocol)
     probabilities = compare_probabilities(scored, protocol)
@@ -203,7 +190,7 @@ def find(study: Study, protocol: Protocol, selection: Selection | None = None) -
     for place in sorted({(r.run.dataset, r.run.encoder) for r in runs}):
         here = [r for r in runs if (r.run.dataset, r.run.encoder) == place]
         standings = [
-            _standing(name, [r for r in here if r.run.pooler == name], protocol.metric)
+            standing_of(name, [r for r in here if r.run.pooler == name], protocol.metric)
             for name in sorted({r.run.pooler for r in here})
         ]
         standings.sort(key=lambda s: -(s.mean or 0.0))
@@ -238,29 +225,3 @@ def find(study: Study, protocol: Protocol, selection: Selection | None = None) -
 def without_controls(pairs: Sequence[Comparison]) -> list[Comparison]:
     """The comparisons of poolers that may be recommended with each other."""
     return [c for c in pairs if not (control(c.first) or control(c.second))]
-
-
-def _standing(pooler: str, runs: Sequence[RunRecord], metric: str) -> Standing:
-    finished = [r for r in runs if r.ok]
-    unique = len({r.run.seed for r in finished}) == len(finished)
-    scores = {r.run.seed: r.metrics.get(f"test/{metric}") for r in finished if unique}
-
-    def of_runs(name: str) -> float | None:
-        known = [r.metrics[name] for r in finished if name in r.metrics]
-        return median(known) if known else None
-
-    parts = [r.parameters for r in finished]
-    return Standing(
-        pooler,
-        finished,
-        {seed: 100 * score for seed, score in scores.items() if score is not None},
-        mode(p.pooler for p in parts) if parts else None,
-        mode(p.pooler + p.head for p in parts) if parts else None,
-        of_runs("perf/pooler_train_ms"),
-        of_runs("perf/relative_throughput"),
-    )
-
-
-def _in_order(lines: dict[str, ContractLine]) -> dict[str, ContractLine]:
-    """T2 before T10, T7 before T7 bfloat16."""
-    return {n: lines[n] for n in sorted(lines, key=lambda n: (len(n.partition(" ")[0]), n))}

@@ -7,10 +7,9 @@ import pandas as pd
 from poolbench.report.cells import DASH, Cell, Table, frame_of
 from poolbench.report.overview import scores_of
 from poolbench.report.summary import Findings, Task, control, marked
-from poolbench.runs.protocol import METRIC_NAMES
+from poolbench.runs.protocol import scaled_name
 from poolbench.runs.record import ContractLine, RunRecord
 from poolbench.stats.across_datasets import Across
-from poolbench.stats.scores import baseline_scores
 from poolbench.stats.verdict import (
     Comparison,
     Word,
@@ -20,6 +19,7 @@ from poolbench.stats.verdict import (
     format_points,
 )
 
+MOST_PAIRED = 50  # poolers in a table of all pairs; comparison.csv has all of them
 DIGITS = 12  # of a digest: enough to compare two by eye
 SIGNS = {Word.TIED: "=", Word.INCONCLUSIVE: "?", Word.NONE: DASH}
 COMPARED = (
@@ -36,7 +36,7 @@ def verdict_table(task: Task, findings: Findings) -> Table:
     tested = [c for c in task.against if c.interval]
     ends = [end for c in tested for end in (*(c.interval or ()), -c.margin, c.margin)]
     interval = f"{format_percent(1 - tested[0].level)} interval" if tested else "interval"
-    metric = f"{METRIC_NAMES[findings.protocol.metric]} (%)"
+    metric = scaled_name(findings.protocol.metric)
     rows: list[dict[str, Any]] = [
         {
             "pooler": marked(s.pooler),
@@ -47,7 +47,7 @@ def verdict_table(task: Task, findings: Findings) -> Table:
             "p (corrected)": c and _p(c.p_adjusted),
             "by Brier score": _by_probability(proper.get(s.pooler)),
             "seeds": len(c.seeds if c else s.scores) or None,
-            "examples": (c.examples if c else len(s.right)) or None,
+            "examples": (c.examples if c else s.examples) or None,
             "parameters": s.pooler_parameters,
             "pooler ms": s.pooler_ms,
             "throughput": s.relative_throughput,
@@ -55,12 +55,12 @@ def verdict_table(task: Task, findings: Findings) -> Table:
         for s in task.standings
         for c in [compared.get(s.pooler)]
     ]
-    for record in [r for s in task.standings for r in s.finished][:1]:
-        kept = record.predictions
-        baselines = baseline_scores(kept.targets, kept.outputs, findings.protocol.metric)
-        rows += [{"pooler": name, metric: 100 * v.mean()} for name, v in baselines.items()]
+    baselines = task.baselines(findings.protocol.metric)
+    rows += [{"pooler": name, metric: value} for name, value in baselines.items()]
     frame = frame_of(rows)
     unmeasured = [c for c in ("pooler ms", "throughput") if frame[c].isna().all()]
+    unmeasured += [] if task.probabilities else ["by Brier score"]
+    unmeasured += [] if task.trained else ["seeds", "parameters"]
     styles = {"difference": "+.1f", "examples": ",d", "parameters": ",d", metric: ".1f"}
     styles |= {"throughput": ".2f", "pooler ms": ".3g"}
     return Table(f"Verdicts on {task.name}", frame.drop(columns=unmeasured), styles)
@@ -151,14 +151,16 @@ def runs_frame(findings: Findings) -> pd.DataFrame:
 
 def runs_table(findings: Findings) -> Table:
     """All runs of the study with their commands."""
-    test = f"test/{findings.protocol.metric}"
-    shown = ["pooler", "seed", "status", test, "best/val_accuracy", "epochs", "seconds/wall"]
+    metrics = [f"{kind}{findings.protocol.metric}" for kind in ("test/", "best/val_")]
+    shown = ["pooler", "seed", "status", *metrics, "epochs", "seconds/wall"]
     shown[1:1] = ["dataset", "encoder"] if len(findings.tasks) > 1 else []
     frame = runs_frame(findings)
     frame["pooler"] = frame["pooler"].map(marked)
     frame["status"] += frame["error"].map(lambda error: f": {error}" if error else "")
     frame = frame.reindex(columns=[*shown, "digest", "command"])
-    styles = {test: ".2%", "best/val_accuracy": ".2%", "seconds/wall": ",.1f", "epochs": ".0f"}
+    if not any(task.trained for task in findings.tasks):
+        frame = frame.drop(columns=["seed", metrics[1], "epochs"])
+    styles = {"seconds/wall": ",.1f", "epochs": ".0f"} | dict.fromkeys(metrics, ".4f")
     return Table("All runs", frame, styles | {"digest": "code tag", "command": "code command"})
 
 

@@ -52,6 +52,17 @@ METRIC_NAMES = {
     "mae": "mean absolute error",
     "brier": "Brier score",
 }
+_SHARES = ("accuracy", "f1_macro", "f1_micro", "recall@1", "recall@10")
+
+
+def scaled_name(metric: str) -> str:
+    """A metric as the head of a column: accuracy (%), Spearman (× 100)."""
+    return f"{METRIC_NAMES[metric]} ({'%' if metric in _SHARES else '× 100'})"
+
+
+def scaled_value(value: float, metric: str) -> str:
+    """A value of such a column in a sentence: 75.1 %, or 75.1 for what is no share."""
+    return f"{value:.1f}{' %' * (metric in _SHARES)}"
 
 
 def _ascending(looks: list[int]) -> list[int]:

@@ -158,6 +158,20 @@ def test_on_paper_all_details_are_open_and_colours_are_light(chromium, report: P
     assert colours(chromium)[1] != "rgb(31, 35, 40)"
 
 
+def test_on_paper_every_task_is_open_with_its_figures(chromium, several: Path) -> None:
+    show(chromium, several)
+    chromium.execute_script("dispatchEvent(new Event('beforeprint'))")
+    emulate(chromium, media="print")
+    closed, empty = chromium.execute_script(
+        "const empty = (part) => !part.querySelector('.trace path, .heatmaplayer image');"
+        "return [document.querySelectorAll('.task:not([open])').length,"
+        " [...document.querySelectorAll('.plot')].filter(empty).length]"
+    )
+    assert (closed, empty) == (0, 0)
+    chromium.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert chromium.execute_script("return document.querySelectorAll('.task[open]').length") == 0
+
+
 def test_hostile_names_are_shown_and_never_run(chromium, tmp_path: Path) -> None:
     show(chromium, write_report(findings_of(hostile_study(tmp_path / "hostile")))[0])
     assert chromium.get_log("browser") == []

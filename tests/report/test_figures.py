@@ -1,5 +1,6 @@
 """Figures show the numbers of the records."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -30,15 +31,20 @@ def test_seeds_and_differences_are_those_of_the_records(tmp_path: Path) -> None:
     study = write_study(tmp_path / "seeds", CLEAR)
     (task,) = findings_of(study).tasks
     for trace in seeds_in(only(study, "seeds", "seeds")):
-        found = dict(zip(trace.customdata[:, 0], trace.x, strict=True))
-        assert found == pytest.approx(task.standing(trace.name).scores, rel=1e-4)
+        found = dict(zip(trace.customdata, trace.x, strict=True))
+        assert found == pytest.approx(task.standing(trace.name).scores)
     figure = only(study, "seeds", "differences")
     by_name = {c.first: c for c in task.against}
     for trace in seeds_in(figure):
-        assert trace.x == pytest.approx(by_name[trace.name].per_seed, rel=1e-4)
+        assert trace.x == pytest.approx(by_name[trace.name].per_seed)
     for trace in (t for t in figure.plot.data if t.error_x.array is not None):
-        low, high = trace.x - trace.error_x.arrayminus, trace.x + trace.error_x.array
-        assert (*low, *high) == pytest.approx(by_name[trace.name].interval, rel=1e-4)
+        assert interval(trace).T.tolist() == [pytest.approx(by_name[trace.name].interval)]
+
+
+def interval(trace) -> np.ndarray:
+    """Lower and upper ends (2, points) of the horizontal error bars of a trace."""
+    ends = [[-1], [1]] * np.array([trace.error_x.arrayminus, trace.error_x.array])
+    return np.array(trace.x) + ends
 
 
 def seeds_in(figure: Figure):
@@ -59,6 +65,10 @@ def test_every_section_has_its_figures(tmp_path: Path) -> None:
     assert all(all(sections.values()) for sections in found.values())
     names = {f.name for sections in found.values() for drawn in sections.values() for f in drawn}
     assert len(names) == 14
+    # What the page draws is what plotly has checked.
+    for figure in (f for sections in found.values() for drawn in sections.values() for f in drawn):
+        page = json.loads(figure.json)
+        assert json.loads(figure.plot.to_json())["data"] == page["data"]
 
 
 def test_learning_curves_average_the_seeds_that_still_train(tmp_path: Path) -> None:
@@ -87,7 +97,7 @@ def test_classes_show_f1_in_absolute_numbers(tmp_path: Path) -> None:
             write_run(tmp_path, pooler, seed, test_details={"f1": found})
     points = named(only(tmp_path, "classes", "classes"), "mean")
     assert points.x == pytest.approx((75, 55))
-    assert list(points.customdata[:, 0]) == ["negative", "positive"]
+    assert list(points.customdata) == ["negative", "positive"]
 
 
 @pytest.mark.parametrize("classes", [3, 31])
@@ -151,8 +161,7 @@ def test_forest_plots_share_their_axis(tmp_path: Path) -> None:
     assert len(ranges) == 1
     ((low, high),) = ranges
     for trace in (t for f in figures for t in f.plot.data):
-        assert low < min(trace.x - trace.error_x.arrayminus)
-        assert max(trace.x + trace.error_x.array) < high
+        assert low < interval(trace).min() < interval(trace).max() < high
 
 
 def test_every_variant_is_drawn_at_its_own_value(tmp_path: Path) -> None:

@@ -5,11 +5,20 @@ from html import escape
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import plotly.express as px
 from numpy.typing import NDArray
 
-from poolbench.report.figures import GREY, Figure, Looks, clipped, draw, some_drawn
+from poolbench.report.figures import (
+    GREY,
+    Figure,
+    Looks,
+    Part,
+    axis,
+    clipped,
+    columns,
+    layout,
+    some_drawn,
+    trace,
+)
 from poolbench.report.selection import Selection
 from poolbench.report.summary import MOST_DRAWN, Task, control, dagger_note
 from poolbench.runs.protocol import METRIC_NAMES
@@ -20,6 +29,14 @@ COSTS = {
     "pooler_ms": ("pooler time, forward and backward (ms)", "~g"),
 }
 LEARNING = {"val/accuracy": ("validation accuracy (%)", 100), "val/loss": ("validation loss", 1)}
+# A dotted line that explains the others.
+DOTTED: Part = {
+    "type": "scatter",
+    "mode": "lines",
+    "line": {"dash": "dot", "color": GREY},
+    "hoverinfo": "skip",
+    "showlegend": False,
+}
 Point = tuple[str, Any, float, int]  # pooler, x, y, and the number behind y
 
 
@@ -83,10 +100,10 @@ def sensitivity(task: Task, drawn: Looks, selection: Selection) -> Figure | None
     x, y = escape(", ".join(selection.keys)), "validation accuracy (%)"
     caption = "Validation accuracy of each variant, mean over seeds."
     ticks = sorted(v[0] for v in selection.grid) if numeric else []
-    axis: dict[str, Any] = (
-        {"type": "log" if ticks[0] > 0 else "linear", "tickvals": ticks} if ticks else {}
-    )
-    return lines("sensitivity", caption, task, drawn, x, y, points, **axis)
+    properties: Part = {}
+    if ticks:
+        properties = {"type": "log" if ticks[0] > 0 else "linear", "tickvals": ticks}
+    return lines("sensitivity", caption, task, drawn, x, y, points, **properties)
 
 
 def against_cost(task: Task, drawn: Looks, metric: str, cost: str) -> Figure | None:
@@ -105,23 +122,24 @@ def against_cost(task: Task, drawn: Looks, metric: str, cost: str) -> Figure | N
     # A legend of many poolers would be higher than the figure.
     legend = len(points) <= MOST_DRAWN + 1
     named = set() if legend else {*front, task.reference}
-    frame = pd.DataFrame(
-        [(n, *p, clipped(n) if n in named else "") for n, p in points.items()],
-        columns=["pooler", x, y, "label"],
-    )
-    plot = draw(px.scatter, frame, drawn, x=x, y=y, text="label", log_x=True)
-    plot.update_traces(cliponaxis=False, marker_size=11, textposition="top center")
-    plot.update_traces(hovertemplate="%{x:,.4~g}, %{y:.2f} %")
-    line = {"mode": "lines", "line": {"dash": "dot", "color": GREY}, "hoverinfo": "skip"}
-    plot.add_scatter(x=[a for a, _ in front.values()], y=[b for _, b in front.values()], **line)
-    plot.data[-1].showlegend = False
+    traces = []
+    for pooler, (a, b) in points.items():
+        text = clipped(pooler) if pooler in named else ""
+        point = trace(pooler, drawn, {}, [a], [b]) | {"mode": "markers+text", "text": [text]}
+        point |= {"cliponaxis": False, "textposition": "top center"}
+        point["hovertemplate"] = "%{x:,.4~g}, %{y:.2f} %"
+        point["marker"]["size"] = 11
+        traces.append(point)
+    ends = {"x": [a for a, _ in front.values()], "y": [b for _, b in front.values()]}
+    traces.append(DOTTED | ends)
     # Decades only, or 1, 2, 5: more tick labels would overlap on a phone.
-    wide = frame[x].max() > 100 * frame[x].min()
-    plot.update_xaxes(tickformat=tick_format, dtick=1 if wide else "D2")
-    plot.update_layout(showlegend=legend)
+    costs = [a for a, _ in points.values()]
+    dtick = 1 if max(costs) > 100 * min(costs) else "D2"
+    x_axis = axis(x, type="log", tickformat=tick_format, dtick=dtick)
     caption = f"Quality against {x}. Up and left is better; the dotted line is the Pareto front."
     caption += "" if legend else " Hover over a marker to see its name."
-    return Figure(f"cost-{cost}", caption + dagger_note(points), plot)
+    shown = layout(x_axis, axis(y), showlegend=legend)
+    return Figure(f"cost-{cost}", caption + dagger_note(points), traces, shown)
 
 
 def lines(
@@ -134,12 +152,15 @@ def lines(
     points: list[Point],
     *,
     count: str = "seeds",
-    **axis: Any,
+    **properties: Any,
 ) -> Figure | None:
-    """One line for each pooler, with settings of the x axis; None without points."""
-    frame = pd.DataFrame(points, columns=["pooler", x, y, count])
-    if frame.empty:
+    """One line for each pooler, with properties of the x axis; None without points."""
+    if not points:
         return None
-    plot = draw(px.line, frame, drawn, x=x, y=y, markers=True, hover_data=[count])
-    plot.update_xaxes(**axis)
-    return Figure(name, caption + some_drawn(task), plot)
+    hover, traces = {"x": x, "y": y, "customdata": count}, []
+    for pooler, of in columns(points).items():
+        line = {"color": drawn[pooler]["color"], "dash": drawn[pooler]["line_dash"]}
+        curve = {"mode": "lines+markers", "line": line}
+        traces.append(trace(pooler, drawn, hover, *of) | curve)
+    shown = layout(axis(x, **properties), axis(y))
+    return Figure(name, caption + some_drawn(task), traces, shown)

@@ -1,4 +1,4 @@
-"""Figures of a report, drawn from data frames in long form with plotly express.
+"""Figures of a report, as traces and layouts of plotly.
 
 The page sets the colours of light and dark mode. Names are escaped, since plotly reads a part of
 HTML in its texts.
@@ -6,13 +6,13 @@ HTML in its texts.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from typing import Any
 
-import pandas as pd
-import plotly.express as px
 import plotly.graph_objects as go
 from markupsafe import Markup
+from plotly.io.json import to_json_plotly
 
 from poolbench.report.summary import MOST_DRAWN, Task, control, dagger_note, marked
 from poolbench.runs.protocol import METRIC_NAMES
@@ -23,10 +23,16 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7")
 GREY = "#808080"
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
 DASHES = ("solid", "dash", "dot", "dashdot")
-LEGEND = {"orientation": "h", "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "title": ""}
+# Each trace is a group of its own: names have the width they need, not that of the longest.
+LEGEND = {"orientation": "h", "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom"}
+LEGEND |= {"tracegroupgap": 0}
+MARGIN = {"l": 10, "r": 20, "t": 40, "b": 10}
 Looks = dict[str, dict[str, str]]  # colour, symbol and dash of each pooler
 # Pooler, name of the line, value, its interval, and the values by seed.
 Row = tuple[str, str, float, tuple[float, float] | None, Mapping[int, float]]
+
+
+Part = dict[str, Any]  # properties of a trace, an axis or a layout
 
 
 @dataclass(frozen=True)
@@ -35,12 +41,20 @@ class Figure:
 
     name: str
     caption: str
-    plot: go.Figure
+    traces: list[Part]
+    layout: Part
+
+    @cached_property
+    def plot(self) -> go.Figure:
+        """The figure with all properties checked, which takes 20 times as long as to make it."""
+        # The default template would repeat 7 kB in every figure.
+        return go.Figure(self.traces, self.layout | {"template": go.layout.Template()})
 
     @property
     def json(self) -> Markup:
         """The figure for a script element, which nothing in it can end."""
-        return Markup(self.plot.to_json().replace("<", "\\u003c"))
+        found = to_json_plotly({"data": self.traces, "layout": self.layout})
+        return Markup(found.replace("<", "\\u003c"))
 
 
 def looks(poolers: Iterable[str], reference: str) -> Looks:
@@ -53,27 +67,38 @@ def looks(poolers: Iterable[str], reference: str) -> Looks:
     return found
 
 
-def draw(kind: Any, frame: pd.DataFrame, drawn: Looks, **how: Any) -> go.Figure:
-    """A plotly express figure of a frame with a column ``pooler``, in the look of each pooler."""
-    frame = frame.assign(pooler=frame["pooler"].map(lambda n: escape(marked(n))))
-    properties = ("color", "symbol", "line_dash") if kind is px.line else ("color", "symbol")
-    for key in properties:
-        name = f"{key}_discrete_map" if key == "color" else f"{key}_map"
-        how |= {key: "pooler", name: {escape(marked(n)): of[key] for n, of in drawn.items()}}
-    # The default template would repeat 7 kB in every figure.
-    plot = kind(frame, template=go.layout.Template(), **how)
-    plot.update_traces(marker_size=9)
-    short = {escape(marked(name)): clipped(marked(name)) for name in drawn}
-    plot.for_each_trace(lambda trace: trace.update(name=short.get(trace.name, trace.name)))
-    return laid_out(plot)
+def columns(points: Iterable[tuple[str, *tuple[Any, ...]]]) -> dict[str, list[list[Any]]]:
+    """Columns of the points of each pooler, by name; a point is a pooler and its values."""
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for pooler, *values in points:
+        found.setdefault(pooler, []).append(tuple(values))
+    return {name: [list(c) for c in zip(*rows, strict=True)] for name, rows in found.items()}
 
 
-def laid_out(plot: go.Figure) -> go.Figure:
-    """The figure with the margins, axes and legend that all figures have."""
-    axes = {"title_standoff": 8, "title_font_size": 13, "automargin": True, "zeroline": False}
-    plot.update_xaxes(**axes).update_yaxes(**axes)
-    margin = {"l": 10, "r": 20, "t": 40, "b": 10}
-    return plot.update_layout(margin=margin, legend=LEGEND, height=400)
+def trace(
+    pooler: str, drawn: Looks, hover: Mapping[str, str], x: Any, y: Any, more: Any = None
+) -> Part:
+    """The markers of one pooler; ``hover`` names the values that are shown: {"x": "epoch"}."""
+    name, look = marked(pooler), drawn[pooler]
+    shown = [f"{title}=%{{{value}}}" for value, title in hover.items()]
+    template = "<br>".join([f"pooler={escape(name)}", *shown]) + "<extra></extra>"
+    found: Part = {"type": "scatter", "mode": "markers", "x": x, "y": y}
+    found |= {"name": clipped(name), "legendgroup": escape(name), "showlegend": True}
+    found["hovertemplate"] = template
+    found["marker"] = {"color": look["color"], "symbol": look["symbol"], "size": 9}
+    return found if more is None else found | {"customdata": more}
+
+
+def axis(title: str, **properties: Any) -> Part:
+    """An axis as all figures have it."""
+    text = {"text": title, "standoff": 8, "font": {"size": 13}}
+    return {"title": text, "automargin": True, "zeroline": False} | properties
+
+
+def layout(x: Part, y: Part, **properties: Any) -> Part:
+    """A layout with the margins and the legend that all figures have."""
+    whole = {"margin": MARGIN, "legend": LEGEND, "height": 400}
+    return {"xaxis": x, "yaxis": y} | whole | properties
 
 
 def shortened(name: str, most: int = 24) -> str:
@@ -130,7 +155,7 @@ def forests(compared: Sequence[Across], drawn: Looks) -> list[Figure]:
     ends = [end for c in tasks for end in (c.delta, -c.margin, c.margin, *(c.interval or ()))]
     for figure in found:
         room = 0.04 * (max(ends) - min(ends))
-        figure.plot.update_xaxes(range=[min(ends) - room, max(ends) + room])
+        figure.layout["xaxis"]["range"] = [min(ends) - room, max(ends) + room]
     return found
 
 
@@ -162,20 +187,23 @@ def _rows_figure(
     means, seeds = [], []
     for at, (pooler, _, value, interval, by_seed) in enumerate(rows):
         low, high = interval or (value, value)
-        means.append((pooler, at, value, value - low, high - value))
+        means.append((pooler, value, at, value - low, high - value))
         for offset, (seed, found) in zip(spread(len(by_seed)), by_seed.items(), strict=True):
-            seeds.append((pooler, at + offset, found, seed))
-    frame = pd.DataFrame(means, columns=["pooler", "line", title, "below", "above"])
-    how: dict[str, Any] = {"x": title, "y": "line", "hover_data": {"line": False}}
-    errors = {"error_x": "above", "error_x_minus": "below"} if any(row[3] for row in rows) else {}
-    plot = draw(px.scatter, frame, drawn, **how, **errors)
-    plot.update_traces(marker={"symbol": "line-ns-open", "size": 20, "line_width": 3})
-    if seeds:
-        frame = pd.DataFrame(seeds, columns=["pooler", "line", title, "seed"])
-        how["hover_data"] = {"seed": True, "line": False}
-        plot.add_traces(draw(px.scatter, frame, drawn, **how).data)
-    plot.update_layout(showlegend=False, margin_t=12).update_xaxes(tickangle=0, nticks=5)
-    return Figure(name, caption, on_lines(plot, [row[1] for row in rows], margin))
+            seeds.append((pooler, found, at + offset, seed))
+    traces = []
+    for pooler, (x, y, below, above) in columns(means).items():
+        bar = trace(pooler, drawn, {"x": title}, x, y)
+        bar["marker"] |= {"symbol": "line-ns-open", "size": 20, "line": {"width": 3}}
+        if any(row[3] for row in rows):
+            bar["error_x"] = {"array": above, "arrayminus": below}
+        traces.append(bar)
+    hover = {"x": title, "customdata": "seed"}
+    traces += [trace(pooler, drawn, hover, *of) for pooler, of in columns(seeds).items()]
+    x_axis, y_axis, more = axis(title, tickangle=0, nticks=5), *on_lines([r[1] for r in rows])
+    if margin is not None:
+        more |= {"shapes": _band(margin)}
+    more |= {"showlegend": False, "margin": MARGIN | {"t": 12}}
+    return Figure(name, caption, traces, layout(x_axis, y_axis, **more))
 
 
 def spread(count: int) -> list[float]:
@@ -183,14 +211,17 @@ def spread(count: int) -> list[float]:
     return [0.22 * (2 * i / max(count - 1, 1) - 1) for i in range(count)]
 
 
-def on_lines(
-    plot: go.Figure, names: Sequence[str], margin: float | None = None, most: int = 24
-) -> go.Figure:
-    """Name the lines of a figure, the first at the top, and draw a margin around 0."""
+def on_lines(names: Sequence[str], most: int = 24) -> tuple[Part, Part]:
+    """The y axis of a figure with named lines, the first at the top, and its height."""
     texts = [f"{clipped(name, most)} " for name in names]
     ticks = {"tickvals": list(range(len(names))), "ticktext": texts}
-    plot.update_yaxes(range=[len(names) - 0.5, -0.5], showgrid=False, title="", **ticks)
-    if margin is not None:
-        plot.add_vrect(-margin, margin, fillcolor=GREY, opacity=0.22, line_width=0, layer="below")
-        plot.add_vline(0, line_color=GREY, line_width=1, layer="below")
-    return plot.update_layout(height=100 + 34 * len(names))
+    y = axis("", range=[len(names) - 0.5, -0.5], showgrid=False, **ticks)
+    return y, {"height": 100 + 34 * len(names)}
+
+
+def _band(margin: float) -> list[Part]:
+    """The margin around 0, and 0."""
+    whole = {"xref": "x", "yref": "y domain", "y0": 0, "y1": 1, "layer": "below"}
+    band = {"type": "rect", "x0": -margin, "x1": margin, "fillcolor": GREY, "opacity": 0.22}
+    zero = {"type": "line", "x0": 0, "x1": 0, "line": {"color": GREY, "width": 1}}
+    return [whole | band | {"line": {"width": 0}}, whole | zero]

@@ -8,25 +8,24 @@ from html import escape
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import plotly.express as px
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 from scipy import special
 
-from poolbench.report.curves import Point, lines
+from poolbench.report.curves import DOTTED, Point, lines
 from poolbench.report.figures import (
     COLOURS,
-    GREY,
     Figure,
     Looks,
+    Part,
+    axis,
     clipped,
-    draw,
-    laid_out,
+    columns,
+    layout,
     on_lines,
     shortened,
     some_drawn,
     spread,
+    trace,
 )
 from poolbench.report.summary import Standing, Task, dagger_note, marked
 from poolbench.runs.predictions import Predictions
@@ -51,19 +50,19 @@ def by_class(task: Task, drawn: Looks) -> Figure | None:
     classes = task.standing(next(iter(f1))).finished[0].data.classes
     shown = np.argsort(-np.ptp([*f1.values()], axis=0), kind="stable")[:MOST_CLASSES]
     points = [
-        (pooler, line + offset, values[k], escape(classes[k]))
+        (pooler, values[k], line + offset, escape(classes[k]))
         for offset, (pooler, values) in zip(spread(len(f1)), f1.items(), strict=True)
         for line, k in enumerate(shown)
     ]
-    frame = pd.DataFrame(points, columns=["pooler", "line", "F1 (%)", "class"])
-    hover = {"class": True, "line": False}
-    plot = draw(px.scatter, frame, drawn, x="F1 (%)", y="line", hover_data=hover)
-    on_lines(plot, [classes[k] for k in shown])
+    hover = {"x": "F1 (%)", "customdata": "class"}
+    traces = [trace(pooler, drawn, hover, *of) for pooler, of in columns(points).items()]
+    y_axis, more = on_lines([classes[k] for k in shown])
     # A phone gives each name of the legend a line of its own.
-    plot.update_layout(height=plot.layout.height + 20 * len(f1))
+    more["height"] += 20 * len(f1)
     some = f", the {MOST_CLASSES} with the widest spread" if len(classes) > len(shown) else ""
     caption = f"F1 of each class, mean over seeds{some}. Descriptive, not tested."
-    return Figure("classes", caption + some_drawn(task), plot)
+    drawing = layout(axis("F1 (%)"), y_axis, **more)
+    return Figure("classes", caption + some_drawn(task), traces, drawing)
 
 
 def confusion(task: Task) -> Figure | None:
@@ -82,19 +81,18 @@ def confusion(task: Task) -> Figure | None:
 def _matrix(counts: NDArray[Any], classes: list[str], of: Standing) -> Figure:
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1e-9)
     names, places = [clipped(name, 16) for name in classes], list(range(len(classes)))
-    cells = go.Heatmap(z=share, x=places, y=places, colorscale=SHADES, zmin=0, zmax=100)
-    cells.update(showscale=False, xgap=1, ygap=1, customdata=counts)
-    cells.hovertemplate = "%{y} as %{x}: %{z:.1f} %, %{customdata:.1f} examples<extra></extra>"
-    cells.texttemplate = "%{z:.0f}" if len(classes) <= WITH_NUMBERS else ""
-    plot = laid_out(go.Figure(cells, go.Layout(template=go.layout.Template())))
+    cells: Part = {"type": "heatmap", "z": share.tolist(), "x": places, "y": places}
+    cells |= {"colorscale": SHADES, "zmin": 0, "zmax": 100, "showscale": False}
+    cells |= {"customdata": counts.tolist(), "xgap": 1, "ygap": 1}
+    cells["hovertemplate"] = "%{y} as %{x}: %{z:.1f} %, %{customdata:.1f} examples<extra></extra>"
+    cells["texttemplate"] = "%{z:.0f}" if len(classes) <= WITH_NUMBERS else ""
     ticks = {"tickvals": places, "ticktext": names, "showgrid": False}
-    plot.update_xaxes(
-        title_text="predicted class", tickangle=-90 if len(classes) > 2 else 0, **ticks
-    )
-    plot.update_yaxes(title_text="true class", autorange="reversed", **ticks)
-    plot.update_layout(height=240 + max(18, 44 - 2 * len(classes)) * len(classes))
+    x_axis = axis("predicted class", tickangle=-90 if len(classes) > 2 else 0, **ticks)
+    y_axis = axis("true class", autorange="reversed", **ticks)
+    height = 240 + max(18, 44 - 2 * len(classes)) * len(classes)
     caption = f"Predictions of {marked(of.pooler)} in percent of each true class, mean over seeds."
-    return Figure("confusion", caption + dagger_note([of.pooler]), plot)
+    shown = layout(x_axis, y_axis, height=height)
+    return Figure("confusion", caption + dagger_note([of.pooler]), [cells], shown)
 
 
 def _pairs(counts: NDArray[Any], classes: list[str], of: Standing) -> Figure | None:
@@ -106,15 +104,16 @@ def _pairs(counts: NDArray[Any], classes: list[str], of: Standing) -> Figure | N
     names = [" → ".join(shortened(classes[k], 16) for k in place) for place in most]
     found = [errors[place] for place in most]
     whole = [escape(" as ".join(classes[k] for k in place)) for place in most]
-    bars = go.Bar(x=found, y=list(range(len(found))), orientation="h", marker_color=COLOURS[0])
-    bars.update(customdata=whole, hovertemplate="%{customdata}: %{x:.1f}<extra></extra>")
-    plot = laid_out(go.Figure(bars, go.Layout(template=go.layout.Template())))
-    plot.update_xaxes(title_text="errors per run")
+    bars: Part = {"type": "bar", "x": found, "y": list(range(len(found))), "orientation": "h"}
+    bars |= {"marker": {"color": COLOURS[0]}, "customdata": whole}
+    bars["hovertemplate"] = "%{customdata}: %{x:.1f}<extra></extra>"
+    y_axis, more = on_lines(names, most=35)
     caption = (
         f"Most frequent errors of {marked(of.pooler)}: true class → predicted class, mean number "
         "of test examples over seeds."
     )
-    return Figure("confusion", caption + dagger_note([of.pooler]), on_lines(plot, names, most=35))
+    shown = layout(axis("errors per run"), y_axis, **more)
+    return Figure("confusion", caption + dagger_note([of.pooler]), [bars], shown)
 
 
 def calibration(task: Task, drawn: Looks) -> Figure | None:
@@ -166,8 +165,8 @@ def roc(task: Task, drawn: Looks) -> Figure | None:
     )
     x, y = "false positives (%)", "true positives (%)"
     figure = lines("roc", caption, task, drawn, x, y, points)
-    if figure:
-        figure.plot.update_traces(mode="lines")
+    for curve in figure.traces if figure else []:
+        curve["mode"] = "lines"
     return figure and _diagonal(figure, [0, 100])
 
 
@@ -196,7 +195,5 @@ def _listed(values: Mapping[str, float], style: str) -> str:
 
 
 def _diagonal(figure: Figure, ends: list[float]) -> Figure:
-    line = {"color": GREY, "dash": "dot", "width": 1}
-    figure.plot.add_scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip")
-    figure.plot.data[-1].showlegend = False
+    figure.traces.append(DOTTED | {"x": ends, "y": ends, "line": DOTTED["line"] | {"width": 1}})
     return figure

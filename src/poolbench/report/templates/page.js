@@ -4,20 +4,20 @@
 const plots = [];
 
 // Figures in closed parts are drawn when their part is opened.
-function draw() {
+function draw(size = {}) {
   for (const source of document.querySelectorAll("script[type='application/json']")) {
     const place = document.getElementById(source.dataset.for);
     if (plots.includes(place) || !place.checkVisibility()) continue;
     plots.push(place);
     const { data, layout } = JSON.parse(source.textContent);
-    Object.assign(layout, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)" });
+    Object.assign(layout, size, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)" });
     layout.font = { family: "system-ui, sans-serif", size: 13 };
     layout.dragmode = false; // a finger that scrolls the page must not zoom a figure
     Plotly.newPlot(place, data, layout, { responsive: true, displayModeBar: false });
   }
 }
 draw();
-addEventListener("toggle", draw, true);
+addEventListener("toggle", () => draw(), true);
 
 function reveal(hash) {
   let part = document.getElementById(hash.slice(1));
@@ -61,14 +61,21 @@ for (const field of document.querySelectorAll(".filter")) {
 }
 
 let closed = [];
+let onScreen; // number of figures that were drawn before printing
 addEventListener("beforeprint", () => {
-  // Of long parts only those that are open are printed.
-  closed = [...document.querySelectorAll("details:not([open], .long, .long *)")];
-  for (const part of closed) part.open = true;
-  draw();
-  for (const place of plots) Plotly.relayout(place, { width: 660, autosize: false });
+  // A long list of runs is printed if it is open; everything else is.
+  const hidden = [...document.querySelectorAll("details:not([open], .long, .long *)")];
+  closed.push(...hidden);
+  for (const part of hidden) part.open = true;
+  const paper = { width: 660, autosize: false };
+  onScreen ??= plots.length;
+  for (const place of plots) Plotly.relayout(place, paper);
+  draw(paper);
 });
 addEventListener("afterprint", () => {
   for (const part of closed) part.open = false;
+  for (const place of plots.splice(onScreen ?? plots.length)) Plotly.purge(place);
   for (const place of plots) Plotly.relayout(place, { width: null, autosize: true });
+  closed = [];
+  onScreen = undefined;
 });

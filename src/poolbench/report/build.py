@@ -23,7 +23,7 @@ from poolbench.report.rendering import render, render_page
 from poolbench.report.selection import select
 from poolbench.report.summary import Findings, control, find
 from poolbench.runs.explanations import Explanations, read_explanations
-from poolbench.runs.protocol import Protocol
+from poolbench.runs.protocol import METRICS, Protocol
 from poolbench.runs.schema import RecordError, first_error
 from poolbench.runs.study import notes_on, read_study
 from poolbench.stats.verdict import format_percent
@@ -58,10 +58,15 @@ def figures_of(findings: Findings) -> dict[str, dict[str, list[Figure]]]:
     looks = figures.looks(poolers, findings.protocol.reference)
     found: dict[str, dict[str, list[Figure | None]]] = {
         task.name: {
-            "seeds": [figures.every_seed(task, looks, metric), figures.differences(task, looks)],
-            "costs": [curves.against_cost(task, looks, metric, cost) for cost in curves.COSTS],
-            "tuning": [curves.sensitivity(task, looks, selection)] if selection else [],
-            "learning": [curves.learning(task, looks, key) for key in curves.LEARNING],
+            "seeds": [
+                figures.every_seed(task, looks, metric) if task.trained else None,
+                figures.differences(task, looks),
+            ],
+            "costs": [curves.against_cost(task, looks, metric, cost) for cost in task.costs],
+            "tuning": [curves.sensitivity(task, looks, metric, selection)] if selection else [],
+            "learning": [
+                curves.learning(task, looks, name) for name in (METRICS[task.kind][0], "loss")
+            ],
             "lengths": [curves.by_length(task, looks)],
             "classes": [predicted.by_class(task, looks), predicted.confusion(task)],
             "certainty": [predicted.calibration(task, looks), predicted.roc(task, looks)],

@@ -21,14 +21,14 @@ from poolbench.report.figures import (
 )
 from poolbench.report.selection import Selection
 from poolbench.report.summary import MOST_DRAWN, Task, control, dagger_note
-from poolbench.runs.protocol import METRIC_NAMES
+from poolbench.runs.protocol import scaled_name
 
 LENGTH_BINS = 5
 COSTS = {
     "trained_parameters": ("parameters of pooler and head", "~s"),
-    "pooler_ms": ("pooler time, forward and backward (ms)", "~g"),
+    "pooler_ms": ("pooler time (ms)", "~g"),
+    "inference_time": ("inference time relative to mean on the last layer", "~g"),
 }
-LEARNING = {"val/accuracy": ("validation accuracy (%)", 100), "val/loss": ("validation loss", 1)}
 # A dotted line that explains the others.
 DOTTED: Part = {
     "type": "scatter",
@@ -40,9 +40,10 @@ DOTTED: Part = {
 Point = tuple[str, Any, float, int]  # pooler, x, y, and the number behind y
 
 
-def learning(task: Task, drawn: Looks, key: str) -> Figure | None:
-    """A validation metric by epoch."""
-    title, scale = LEARNING[key]
+def learning(task: Task, drawn: Looks, name: str) -> Figure | None:
+    """A validation metric by epoch, or the loss."""
+    title, scale = ("loss", 1) if name == "loss" else (scaled_name(name), 100)
+    title, key = f"validation {title}", f"val/{name}"
     found: dict[tuple[str, int], list[float]] = defaultdict(list)
     for s in task.drawn:
         for epoch in (epoch for record in s.finished for epoch in record.history):
@@ -50,13 +51,12 @@ def learning(task: Task, drawn: Looks, key: str) -> Figure | None:
                 found[s.pooler, int(epoch["epoch"]) + 1].append(scale * epoch[key])
     points = [(*place, float(np.mean(values)), len(values)) for place, values in found.items()]
     caption = (
-        f"{title.capitalize()} by epoch, mean over the seeds still training. Training stops early "
-        "when validation no longer improves."
+        f"The {title} by epoch, mean over the seeds still training. Training stops early when "
+        "validation no longer improves."
     )
     points.sort(key=lambda point: point[1])
-    name = f"learning-{key.removeprefix('val/')}"
     dtick = 1 if points and points[-1][1] <= 12 else None
-    return lines(name, caption, task, drawn, "epoch", title, points, dtick=dtick)
+    return lines(f"learning-{name}", caption, task, drawn, "epoch", title, points, dtick=dtick)
 
 
 def by_length(task: Task, drawn: Looks) -> Figure | None:
@@ -88,8 +88,8 @@ def length_bins(task: Task) -> dict[str, NDArray[np.int64]]:
     return {f"{lengths[b].min()}-{lengths[b].max()}<br>n = {len(b)}": b for b in bins}
 
 
-def sensitivity(task: Task, drawn: Looks, selection: Selection) -> Figure | None:
-    """Validation accuracy of every variant by pooler."""
+def sensitivity(task: Task, drawn: Looks, metric: str, selection: Selection) -> Figure | None:
+    """The validation metric of every variant by pooler."""
     numeric = all(len(v) == 1 and isinstance(v[0], int | float) for v in selection.grid)
     points = [
         (s.pooler, v[0] if numeric else clipped("/".join(map(str, v))), 100 * mean, len(found))
@@ -97,8 +97,8 @@ def sensitivity(task: Task, drawn: Looks, selection: Selection) -> Figure | None
         for v, found in selection.scores[task.dataset, task.encoder, s.pooler].items()
         for mean in ([float(np.mean(found))] if found else [])
     ]
-    x, y = escape(", ".join(selection.keys)), "validation accuracy (%)"
-    caption = "Validation accuracy of each variant, mean over seeds."
+    x, y = escape(", ".join(selection.keys)), f"validation {scaled_name(metric)}"
+    caption = f"Validation {scaled_name(metric)} of each variant, mean over seeds."
     ticks = sorted(v[0] for v in selection.grid) if numeric else []
     properties: Part = {}
     if ticks:
@@ -112,7 +112,7 @@ def against_cost(task: Task, drawn: Looks, metric: str, cost: str) -> Figure | N
     points = {name: (x, y) for name, (x, y) in found.items() if x and y is not None}
     if len(points) < 2:
         return None
-    (x, tick_format), y = COSTS[cost], f"{METRIC_NAMES[metric]} (%)"
+    (x, tick_format), y = COSTS[cost], scaled_name(metric)
     offered = {n: p for n, p in points.items() if not control(n)}
     front = {
         name: (a, b)
@@ -127,15 +127,16 @@ def against_cost(task: Task, drawn: Looks, metric: str, cost: str) -> Figure | N
         text = clipped(pooler) if pooler in named else ""
         point = trace(pooler, drawn, {}, [a], [b]) | {"mode": "markers+text", "text": [text]}
         point |= {"cliponaxis": False, "textposition": "top center"}
-        point["hovertemplate"] = "%{x:,.4~g}, %{y:.2f} %"
+        point["hovertemplate"] = "%{x:,.4~g}, %{y:.2f}"
         point["marker"]["size"] = 11
         traces.append(point)
     ends = {"x": [a for a, _ in front.values()], "y": [b for _, b in front.values()]}
     traces.append(DOTTED | ends)
     # Decades only, or 1, 2, 5: more tick labels would overlap on a phone.
     costs = [a for a, _ in points.values()]
-    dtick = 1 if max(costs) > 100 * min(costs) else "D2"
-    x_axis = axis(x, type="log", tickformat=tick_format, dtick=dtick)
+    ratio = max(costs) / min(costs)
+    ticks: Part = {"dtick": 1 if ratio > 100 else "D2"} if ratio > 5 else {"nticks": 5}
+    x_axis = axis(x, type="log", tickformat=tick_format, **ticks)
     caption = f"Quality against {x}. Up and left is better; the dotted line is the Pareto front."
     caption += "" if legend else " Hover over a marker to see its name."
     shown = layout(x_axis, axis(y), showlegend=legend)

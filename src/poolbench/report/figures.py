@@ -15,7 +15,7 @@ from markupsafe import Markup
 from plotly.io.json import to_json_plotly
 
 from poolbench.report.summary import MOST_DRAWN, Task, control, dagger_note, marked
-from poolbench.runs.protocol import METRIC_NAMES
+from poolbench.runs.protocol import scaled_name
 from poolbench.stats.across_datasets import Across
 
 # Okabe and Ito (2008), without yellow and black, which vanish on one of the two backgrounds.
@@ -128,19 +128,21 @@ def every_seed(task: Task, drawn: Looks, metric: str) -> Figure | None:
     ]
     caption = "Each dot is one seed, each bar the mean over seeds; the highest mean is at the top."
     caption += dagger_note(s.pooler for s in task.standings)
-    return _rows_figure("seeds", caption, rows, drawn, f"{METRIC_NAMES[metric]} (%)")
+    return _rows_figure("seeds", caption, rows, drawn, scaled_name(metric))
 
 
 def differences(task: Task, drawn: Looks) -> Figure | None:
     """Differences to the reference at each seed, with the interval of the verdict."""
     rows: list[Row] = [
-        (c.first, marked(c.first), c.delta, c.interval, dict(zip(c.seeds, c.per_seed, strict=True)))
+        (c.first, marked(c.first), c.delta, c.interval, by_seed if c.trained else {})
         for c in task.against
+        for by_seed in [dict(zip(c.seeds, c.per_seed, strict=True))]
         if c.delta is not None
     ]
     margin = task.against[0].margin if task.against else 0.0
+    seeds = " at each seed (same batches, same test examples)" if task.trained else ""
     caption = (
-        f"Difference to {task.reference} at each seed (same batches, same test examples). Lines "
+        f"Difference to {task.reference}{seeds}. Lines "
         f"are the intervals of the verdicts, the band is the margin of ±{margin:g} points."
         f"{dagger_note(row[0] for row in rows)}"
     )

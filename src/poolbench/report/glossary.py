@@ -30,18 +30,16 @@ GLOSSARY = {
 }
 
 BASELINES = {
-    "majority class": "it always predicts the most frequent class of the test set",
-    "most frequent labels": (
-        "it predicts the labels of more than half of the test examples, or else the most frequent"
-    ),
+    "majority class": "always the most frequent class of the test set",
+    "most frequent labels": "always those of over half of the test examples, or else the top one",
 }
 CHANCE = {
-    "spearman": "there is no correlation",
-    "pearson": "there is no correlation",
-    "ndcg@10": "it is the expected value in a random order",
+    "spearman": "no correlation",
+    "pearson": "no correlation",
+    "ndcg@10": "the expected value in a random order",
 }
 
 
 def baseline_note(name: str, metric: str) -> str:
     """What a predictor does that reads no text."""
-    return BASELINES.get(name) or CHANCE.get(metric, "it guesses each class with equal probability")
+    return BASELINES.get(name) or CHANCE.get(metric, "each class with equal probability")

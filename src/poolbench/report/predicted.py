@@ -158,7 +158,7 @@ def roc(task: Task, drawn: Looks) -> Figure | None:
             mean = 100 * np.mean([np.interp(grid, *curve) for curve in curves], axis=0)
             points += [(s.pooler, 100 * x, y, len(curves)) for x, y in zip(grid, mean, strict=True)]
             areas[s.pooler] = float(np.mean([np.trapezoid(y, x) for x, y in curves]))
-    classes = [r.data.classes[-1] for s in task.standings for r in s.finished][:1]
+    classes = [name for r in task.finished[:1] for name in r.data.classes[-1:]]
     caption = (
         f"ROC curve of the class {''.join(classes)}, mean over seeds. Area under the curve: "
         f"{_listed(areas, '{:.3f}')}."

@@ -128,6 +128,12 @@ class Task:
         return c if c.first == first else c.swapped()
 
     @property
+    def costs(self) -> list[str]:
+        """The costs in which its poolers differ, as attributes of their standings."""
+        learned = ["trained_parameters"] * self.trained
+        return [*learned, "pooler_ms", *["inference_time"] * self.layered]
+
+    @property
     def cost(self) -> str:
         """The cost that decides: time if all compared poolers have it, else parameters.
 

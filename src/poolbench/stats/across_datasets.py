@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from poolbench.stats.paired_test import Crossed, holm, paired, two_sided_p
-from poolbench.stats.pairing import clusters_of, scores_of
+from poolbench.stats.pairing import groups_of, scores_of
 from poolbench.stats.scores import Array
 from poolbench.stats.verdict import Comparison, Word, format_estimate, format_p, format_test, plural
 
@@ -170,7 +170,7 @@ def _over_encoders(of_dataset: Sequence[Comparison]) -> Crossed:
     differences = [
         scores_of(c.sides[first], metric) - scores_of(c.sides[second], metric) for c in of_dataset
     ]
-    groups, folds = clusters_of(of_dataset[0].sides[first])
+    groups, folds = groups_of(of_dataset[0].sides[first])
     return paired(np.mean(differences, axis=0), groups, folds)
 
 

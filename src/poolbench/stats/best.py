@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from poolbench.stats.clusters import Groups
 from poolbench.stats.compare import comparable
 from poolbench.stats.paired_test import Crossed, guarded_half_width, paired
-from poolbench.stats.pairing import ScoredRun, baselines_of, clusters_of, scores_of
+from poolbench.stats.pairing import ScoredRun, baselines_of, groups_of, scores_of
 from poolbench.stats.scores import Array
 from poolbench.stats.verdict import Comparison
 
@@ -70,7 +70,7 @@ def best_of(runs: Sequence[ScoredRun], pairs: Sequence[Comparison]) -> Best | No
     poolers = len({r.pooler for r in runs})
     by_pooler = {name: [r for r in runs if r.pooler == name] for name in names}
     scores = {name: scores_of(of, metric) for name, of in by_pooler.items()}
-    groups, folds = clusters_of(by_pooler[names[0]])
+    groups, folds = groups_of(by_pooler[names[0]])
     known = {(c.first, c.second): c.estimate for c in pairs if c.estimate is not None}
     best = compare_with_best(scores, pairs[0].margin, level, poolers - 1, groups, folds, known)
     tested = (baselines_of(by_pooler[names[0]], metric), level / poolers, groups, folds)

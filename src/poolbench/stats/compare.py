@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from poolbench.runs.protocol import METRIC_NAMES, METRICS, Protocol
 from poolbench.runs.study import FEWEST_SEEDS
-from poolbench.stats.clusters import Groups, independent
+from poolbench.stats.clusters import Clusters
 from poolbench.stats.paired_test import (
     Crossed,
     guarded_half_width,
@@ -23,7 +23,7 @@ from poolbench.stats.paired_test import (
     seed_means,
 )
 from poolbench.stats.pairing import ScoredRun as ScoredRun
-from poolbench.stats.pairing import clusters_of, listed, pairing_errors, repeated, scores_of
+from poolbench.stats.pairing import groups_of, listed, pairing_errors, repeated, scores_of
 from poolbench.stats.power import needed, seeds_range, smallest_difference
 from poolbench.stats.scores import Array
 from poolbench.stats.verdict import Comparison, Word, decide, format_points, plural
@@ -85,14 +85,15 @@ class _Side:
         return scores_of(self.runs, self.metric)
 
     @cached_property
-    def groups_and_folds(self) -> tuple[Groups, NDArray[np.int64] | None]:
-        """Cluster and fold of each test example (n,)."""
-        return clusters_of(self.runs)
+    def clusters_and_folds(self) -> tuple[Clusters, NDArray[np.int64] | None]:
+        """Clusters of the test examples, and the fold of each (n,)."""
+        groups, folds = groups_of(self.runs)
+        return Clusters(groups, self.scores.shape[-1]), folds
 
     @cached_property
     def means(self) -> Array:
         """(S,)."""
-        return seed_means(self.scores, self.groups_and_folds[1])
+        return seed_means(self.scores, self.clusters_and_folds[1])
 
 
 def _compare(
@@ -146,10 +147,10 @@ def _describe(
     if why is not None:
         return replace(blank, why=why)
     one, other = sides.values()
-    groups, folds = one.groups_and_folds
+    clusters, folds = one.clusters_and_folds
     d = one.scores - other.scores  # (S, n), or (n,) of all folds
     seeds = tuple(r.seed for r in matched[first])
-    if independent(groups, d.shape[-1]) < 2:
+    if clusters.number < 2:
         why = "all test examples depend on each other"
     elif trained and len(seeds) == 1:
         why = "single seed, no inference"
@@ -164,7 +165,7 @@ def _describe(
         collapsed=_describe_collapsed({name: s.means for name, s in sides.items()}, seeds),
         unit="" if not trained else "seed" if folds is None else "fold",
         per_seed=tuple((100 * (one.means - other.means)).tolist()),
-        estimate=None if why else paired(d, groups, folds),
+        estimate=None if why else paired(d, clusters, folds),
         sides=runs,
     )
 

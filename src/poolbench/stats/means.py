@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolbench.stats.clusters import Groups, independent
+from poolbench.stats.clusters import Clusters, Groups
 from poolbench.stats.jackknife import Array
 from poolbench.stats.paired_test import guarded_half_width, paired
 
@@ -51,7 +51,8 @@ def mean_over_seeds(
         return Mean(value, None)
     folds = np.repeat(np.arange(len(scores)), sizes) if cross_validated else None
     whole = np.stack(scores) if folds is None else np.concatenate(scores)
-    if independent(groups, whole.shape[-1]) < 2:
+    clusters = Clusters(groups, whole.shape[-1])
+    if clusters.number < 2:
         return Mean(value, None)
-    half = 100 * float(guarded_half_width(paired(whole, groups, folds), ALPHA))
+    half = 100 * float(guarded_half_width(paired(whole, clusters, folds), ALPHA))
     return Mean(value, (max(value - half, LOWEST.get(metric, 0.0)), min(value + half, 100.0)))

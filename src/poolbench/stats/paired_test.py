@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from poolbench.stats.clusters import Groups, dependent_squares, independent
+from poolbench.stats.clusters import Clusters, Groups, clustered
 from poolbench.stats.jackknife import Array
 
 Values = Array | float | int  # one per comparison: an array (...), or a number for a single one
@@ -118,7 +118,7 @@ class Items(Crossed):
 
 
 def paired(
-    differences: NDArray[Any], groups: Groups = None, folds: NDArray[Any] | None = None
+    differences: NDArray[Any], groups: Groups | Clusters = None, folds: NDArray[Any] | None = None
 ) -> Crossed:
     """The estimate for seeds that share their test examples, or for ``folds`` that do not.
 
@@ -129,32 +129,22 @@ def paired(
     return crossed(differences, groups) if differences.shape[-2] > 1 else items(differences, groups)
 
 
-def items(differences: NDArray[Any], groups: Groups = None) -> Items:
+def items(differences: NDArray[Any], groups: Groups | Clusters = None) -> Items:
     """Estimate from the paired differences (..., 1, n) of runs that trained nothing.
 
     ``groups`` are clusters of examples as in :func:`crossed`.
     """
     d = np.asarray(differences, dtype=np.float64)[..., 0, :]  # (..., n)
     examples = d.shape[-1]
-    delta, scale, clusters = d.mean(axis=-1), *_scale(examples, groups)
-    ms_example = scale * dependent_squares(groups)(d - delta[..., None])
+    delta, clusters = d.mean(axis=-1), clustered(groups, examples)
+    ms_example = clusters.scale * clusters.squares(d - delta[..., None])
     none = np.zeros_like(ms_example)
-    return Items(delta, none, ms_example, none, seeds=1, examples=examples, clusters=clusters)
+    return Items(delta, none, ms_example, none, 1, examples, clusters.known)
 
 
-def _scale(examples: int, groups: Groups) -> tuple[float, float | None]:
-    """Factor from a sum of squares to a mean square, and the number of clusters.
-
-    Raises ValueError for fewer than 2 independent examples.
-    """
-    clusters = independent(groups, examples)
-    if clusters < 2:
-        raise ValueError(f"need at least 2 independent examples, got {clusters:.3g}")
-    factor = clusters / ((clusters - 1) * examples)  # 1 / (n - 1) without clusters
-    return factor, None if groups is None else clusters
-
-
-def nested(differences: NDArray[Any], folds: NDArray[Any], groups: Groups = None) -> Nested:
+def nested(
+    differences: NDArray[Any], folds: NDArray[Any], groups: Groups | Clusters = None
+) -> Nested:
     """Estimate from paired differences (..., n), where ``folds`` (n,) has the fold of each example.
 
     ``groups`` are clusters of examples as in :func:`crossed`.
@@ -164,8 +154,8 @@ def nested(differences: NDArray[Any], folds: NDArray[Any], groups: Groups = None
     if len(sizes) < 2:
         raise ValueError(f"need at least 2 folds, got {len(sizes)}")
     delta, by_fold = d.mean(axis=-1), seed_means(d, folds)
-    scale, clusters = _scale(examples, groups)
-    squares = dependent_squares(groups)
+    clusters = clustered(groups, examples)
+    scale, squares = clusters.scale, clusters.squares
     between = sizes * np.square(by_fold - delta[..., None])
     return Nested(
         delta,
@@ -174,7 +164,7 @@ def nested(differences: NDArray[Any], folds: NDArray[Any], groups: Groups = None
         ms_error=scale * squares(d - by_fold[..., folds]),
         seeds=len(sizes),
         examples=examples,
-        clusters=clusters,
+        clusters=clusters.known,
     )
 
 
@@ -186,7 +176,7 @@ def seed_means(values: Array, folds: NDArray[Any] | None = None) -> Array:
     return np.asarray(values @ (one_hot / one_hot.sum(axis=0)))
 
 
-def crossed(differences: NDArray[Any], groups: Groups = None) -> Crossed:
+def crossed(differences: NDArray[Any], groups: Groups | Clusters = None) -> Crossed:
     """Crossed random-effects estimate from paired differences (..., S, n).
 
     Two-way layout with one observation per seed and example (Searle, Casella and McCulloch,
@@ -204,7 +194,8 @@ def crossed(differences: NDArray[Any], groups: Groups = None) -> Crossed:
     delta = by_seed.mean(axis=-1)  # (...)
     seed_effect = by_seed - delta[..., None]
     example_effect = by_example - delta[..., None]
-    (scale, clusters), squares = _scale(examples, groups), dependent_squares(groups)
+    clusters = clustered(groups, examples)
+    scale, squares = clusters.scale, clusters.squares
     of_error = np.zeros_like(delta)
     for seed in range(seeds):  # one at a time: memory for all at once takes longer than the sums
         of_error += squares(d[..., seed, :] - by_seed[..., seed, None] - example_effect)
@@ -215,7 +206,7 @@ def crossed(differences: NDArray[Any], groups: Groups = None) -> Crossed:
         ms_error=scale * of_error / (seeds - 1),
         seeds=seeds,
         examples=examples,
-        clusters=clusters,
+        clusters=clusters.known,
     )
 
 

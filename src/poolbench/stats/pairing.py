@@ -105,7 +105,7 @@ def scores_of(runs: Sequence[ScoredRun], metric: str) -> Array:
     return np.concatenate(scores) if runs[0].folds else np.stack(scores)
 
 
-def clusters_of(
+def groups_of(
     runs: Sequence[ScoredRun],
 ) -> tuple[Groups, NDArray[np.int64] | None]:
     """Cluster and fold of each test example (n,), in the order of :func:`scores_of`."""

@@ -116,6 +116,11 @@ def logits(record: RunRecord) -> np.ndarray:
     return record.predictions.outputs
 
 
+def curves(record: RunRecord) -> list[dict[str, float]]:
+    """The history of a run without what a clock says."""
+    return [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in record.history]
+
+
 def rejection(action: Callable[[], object]) -> str:
     """The message of the UserError that an action ends with; it is one line."""
     with pytest.raises(UserError) as rejected:

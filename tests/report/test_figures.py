@@ -80,6 +80,24 @@ def test_learning_curves_average_the_seeds_that_still_train(tmp_path: Path) -> N
     assert line.y == pytest.approx((55, 70))
 
 
+def test_learning_curves_switch_to_seconds_if_every_record_has_them(tmp_path: Path) -> None:
+    for pooler, pace in (("cls", 1.0), ("mean", 4.0)):
+        for seed in range(2):
+            history = [
+                {"epoch": i, "val/accuracy": 0.5, "seconds": pace * (i + 1) + seed}
+                for i in range(3)
+            ]
+            write_run(tmp_path, pooler, seed, history=history)
+    figure = only(tmp_path, "learning", "learning-accuracy")
+    (menu,) = figure.plot.layout.updatemenus
+    names = [trace.name for trace in figure.plot.data]
+    epochs, seconds = (dict(zip(names, b.args[0]["x"], strict=True)) for b in menu.buttons)
+    assert epochs == {"cls": [1, 2, 3], "mean": [1, 2, 3]}
+    assert seconds == {"cls": [1.5, 2.5, 3.5], "mean": [4.5, 8.5, 12.5]}
+    write_run(tmp_path, "max", 0, history=[{"epoch": 0, "val/accuracy": 0.5}])
+    assert not only(tmp_path, "learning", "learning-accuracy").plot.layout.updatemenus
+
+
 def test_length_bins_hold_every_example_once_and_average_them(tmp_path: Path) -> None:
     study = write_study(tmp_path / "lengths", CLEAR)
     (task,) = findings_of(study).tasks

@@ -20,6 +20,7 @@ from poolbench.data.loaders import movie_reviews
 from poolbench.runs.study import read_records
 from poolbench.training import command
 from poolbench.training.lit_module import LitPooledModel
+from tests.conftest import curves
 from tests.tiny_bert import REVIEWS
 
 Sabotage = Callable[[], None]  # called in the process of the sweep before it starts
@@ -116,7 +117,7 @@ class Bench:
         for record in read_records(self.root / what / "faults")[0]:
             if record.ok:
                 metrics = {k: v for k, v in record.metrics.items() if not k.startswith("perf/")}
-                kept = [metrics, record.history, record.digests.model_dump(), record.test_details]
+                kept = [metrics, curves(record), record.digests.model_dump(), record.test_details]
                 logits = record.predictions.outputs.tobytes().hex()
                 results[str(record.folder.relative_to(self.root / what))] = (
                     json.dumps(kept) + logits

@@ -33,6 +33,8 @@ def test_a_run_leaves_a_complete_record(run) -> None:
     assert record.parameters.head == 384 * 2 + 2
     assert record.data.classes == ["negative", "positive"]
     assert [epoch["epoch"] for epoch in record.history] == [0, 1]
+    first, second = (epoch["seconds"] for epoch in record.history)
+    assert 0 < first < second < record.seconds["wall"]
     assert len(record.digests.order) == 2
     assert record.digests.code
     texts = folder.parents[3] / record.data.test_texts

@@ -142,8 +142,9 @@ def write_figures(findings: Findings) -> list[Path]:
     ]
     files = {path.with_name(path.name + kind): plot for plot, path in drawn for kind in IMAGES}
     try:
-        for path in files:
+        for path, plot in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
+            plot.layout.updatemenus = ()  # an image has no buttons
         plotly.io.write_images([*files.values()], [*files], width=WIDTH, scale=2)
     except Exception as error:  # kaleido, its browser and the file system raise many kinds
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -1,6 +1,7 @@
 """Figures of quality against epochs, text length, tuned settings and costs."""
 
 from collections import defaultdict
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -41,14 +42,17 @@ Point = tuple[str, Any, float, int]  # pooler, x, y, and the number behind y
 
 
 def learning(task: Task, drawn: Looks, name: str) -> Figure | None:
-    """A validation metric by epoch, or the loss."""
+    """A validation metric or the loss, by epoch; also by seconds of training if all records have them."""
     title, scale = ("loss", 1) if name == "loss" else (scaled_name(name), 100)
     title, key = f"validation {title}", f"val/{name}"
     found: dict[tuple[str, int], list[float]] = defaultdict(list)
+    seconds: dict[tuple[str, int], list[float]] = defaultdict(list)
     for s in task.drawn:
         for epoch in (epoch for record in s.finished for epoch in record.history):
             if key in epoch:
-                found[s.pooler, int(epoch["epoch"]) + 1].append(scale * epoch[key])
+                place = s.pooler, int(epoch["epoch"]) + 1
+                found[place].append(scale * epoch[key])
+                seconds[place].append(epoch.get("seconds", np.nan))
     points = [(*place, float(np.mean(values)), len(values)) for place, values in found.items()]
     caption = (
         f"The {title} by epoch, mean over the seeds still training. Training stops early when "
@@ -56,7 +60,30 @@ def learning(task: Task, drawn: Looks, name: str) -> Figure | None:
     )
     points.sort(key=lambda point: point[1])
     dtick = 1 if points and points[-1][1] <= 12 else None
-    return lines(f"learning-{name}", caption, task, drawn, "epoch", title, points, dtick=dtick)
+    figure = lines(f"learning-{name}", caption, task, drawn, "epoch", title, points, dtick=dtick)
+    times = {place: float(np.mean(of)) for place, of in seconds.items()}
+    if figure and np.isfinite([*times.values()]).all():
+        later = [(pooler, times[pooler, epoch]) for pooler, epoch, *_ in points]
+        by_time = [x for (x,) in columns(later).values()]
+        figure.layout["updatemenus"] = [_switch(figure, by_time)]
+        return replace(figure, caption=f"{figure.caption} Seconds include validation.")
+    return figure
+
+
+def _switch(figure: Figure, seconds: list[list[float]]) -> Part:
+    """Buttons that show a figure by epoch or by ``seconds`` of each point of each trace."""
+    epochs, texts = ([trace[key] for trace in figure.traces] for key in ("x", "hovertemplate"))
+    timed = [text.replace("<br>epoch=", "<br>seconds=") for text in texts]
+    by_time = {"xaxis.title.text": "seconds", "xaxis.dtick": None}
+    by_epoch = {"xaxis.title.text": "epoch", "xaxis.dtick": figure.layout["xaxis"]["dtick"]}
+    shown = {
+        "epochs": [{"x": epochs, "hovertemplate": texts}, by_epoch],
+        "seconds": [{"x": seconds, "hovertemplate": timed}, by_time],
+    }
+    buttons = [{"label": k, "method": "update", "args": args} for k, args in shown.items()]
+    place = {"x": 1, "xanchor": "right", "y": 0, "yanchor": "top", "pad": {"t": 40}}
+    look = {"type": "buttons", "direction": "right", "font": {"size": 11}}
+    return {"buttons": buttons} | place | look
 
 
 def by_length(task: Task, drawn: Looks) -> Figure | None:

@@ -128,7 +128,7 @@ def _states(paths: list[Path]) -> Iterator[tuple[str, int]]:
 def _curves(history: list[dict[str, float]]) -> dict[str, tuple[str, float]]:
     """By metric: points of its curve over the epochs, and the last value."""
     curves: dict[str, tuple[str, float]] = {}
-    for name in sorted({key for epoch in history for key in epoch} - {"epoch"}):
+    for name in sorted({key for epoch in history for key in epoch} - {"epoch", "seconds"}):
         values = [epoch[name] for epoch in history if name in epoch]
         low, span = min(values), max(values) - min(values) or 1.0
         right, down = CURVE[0] / max(1, len(values) - 1), CURVE[1] - 4

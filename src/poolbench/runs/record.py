@@ -120,7 +120,8 @@ class RunRecord(BaseModel):
     error: str | None = None  # why the status is not "ok", in one line
     failure_log: str | None = None  # file with the traceback, in the same folder
     metrics: dict[str, Number] = {}  # final figures: test/accuracy, best/epoch, perf/...
-    history: list[dict[str, Number]] = []  # metrics of each epoch; empty if nothing was trained
+    # Metrics of each epoch, and seconds of training so far; empty if nothing was trained.
+    history: list[dict[str, Number]] = []
     test_details: dict[str, list[Number | list[Number]]] = {}  # of each class: F1, confusion matrix
     parameters: Parameters = Parameters()
     data: DataSummary = DataSummary()

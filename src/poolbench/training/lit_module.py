@@ -1,6 +1,7 @@
 """The LightningModule: training, validation and test steps of every run."""
 
 import hashlib
+import time
 from typing import Any
 
 import pytorch_lightning as pl
@@ -23,7 +24,8 @@ class LitPooledModel(pl.LightningModule):
     """Trains a model on a task, with one warm-up schedule and dropout drawn from named streams.
 
     Attributes:
-        history: metrics of each epoch.
+        history: metrics of each epoch, and ``seconds`` since training started, at its end: with
+            validation, without the time between an interruption and its continuation.
         order_digests: digest of the training order of each epoch.
         tested: example ids and outputs of each test batch, on the CPU.
         test_details: metrics per class of the test split.
@@ -38,6 +40,10 @@ class LitPooledModel(pl.LightningModule):
         self.order_digests: list[str] = []
         self.tested: list[tuple[Tensor, Tensor]] = []
         self.test_details: dict[str, list[Any]] = {}
+
+    def on_train_start(self) -> None:
+        before = self.history[-1].get("seconds", 0.0) if self.history else 0.0
+        self.started = time.perf_counter() - before
 
     def on_train_epoch_start(self) -> None:
         self.loss_sum = torch.zeros((), device=self.device)
@@ -70,7 +76,9 @@ class LitPooledModel(pl.LightningModule):
         if not torch.tensor(loss).isfinite():
             raise DivergedError(f"the training loss of epoch {self.current_epoch} is {loss}")
         metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        self.history.append({"epoch": self.current_epoch, **metrics, "train/loss": loss})
+        seconds = time.perf_counter() - self.started
+        own = {"train/loss": loss, "seconds": seconds}
+        self.history.append({"epoch": self.current_epoch, **metrics, **own})
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         outputs = self.model(batch)

@@ -47,7 +47,7 @@ def test_a_failing_run_stays_alone(tmp_path: Path, monkeypatch, capsys, error) -
     assert "Traceback" in (folder / "failure.log").read_text()
     output = capsys.readouterr()
     assert type(error).__name__ in output.err
-    assert str(folder / "failure.log") in output.err
+    assert f"    {folder / 'failure.log'}" in output.err.splitlines()
 
     assert not train(specs), "a failure is kept until it is asked to run again"
     assert read_record(folder).status == "failed"

@@ -2,6 +2,7 @@
 
 import statistics
 import sys
+import textwrap
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -64,7 +65,9 @@ class Progress(pl.Callback):
             outcome = f"{METRIC_NAMES[metric]} {record.metrics[f'test/{metric}']:.4f}"
         if self.total > 1:
             line = f"{self._count(timed=not self.terminal)} {self._name(spec)}: {outcome}"
-            get_console().print(line, markup=False, highlight=False, soft_wrap=True)
+            # Into a file each run is one line.
+            wraps = not self.terminal
+            get_console().print(line, markup=False, highlight=False, soft_wrap=wraps)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, index: int
@@ -109,11 +112,8 @@ def print_summary(rows: Sequence[Row]) -> bool:
     elif results:
         _print_run(results[0])
     for spec, record in rows:
-        if record is None:
-            print(f"  {spec.label}: no result; run the same command again", file=sys.stderr)
-        elif not record.ok:
-            log = spec.folder / (record.failure_log or "")
-            print(f"  {spec.label} {record.status}: {record.error} ({log})", file=sys.stderr)
+        if record is None or not record.ok:
+            _print_missing(spec, record)
     missing = len(rows) - len(results)
     if len(rows) > 1:
         for note in sorted({note for record in results for note in record.notes}):
@@ -123,6 +123,19 @@ def print_summary(rows: Sequence[Row]) -> bool:
         command = f"{report} {rows[0][0].study_folder}" if results else ""
         print(f"  {'; '.join(filter(None, (lacking, command)))}")
     return not missing
+
+
+def _print_missing(spec: RunSpec, record: RunRecord | None) -> None:
+    """Why a run has no result. The path of its log has a line of its own, to be copied."""
+    lines = [f"{spec.label}: no result; run the same command again"]
+    if record is not None:
+        lines = [f"{spec.label}: {record.status}", f"  {record.error}"]
+    if sys.stderr.isatty():
+        width = get_console().width - 2
+        lines = [textwrap.fill(line, width, subsequent_indent="  ") for line in lines]
+    if record is not None:
+        lines.append(f"  {spec.folder / (record.failure_log or '')}")
+    print(textwrap.indent("\n".join(lines), "  "), file=sys.stderr)
 
 
 def clock(seconds: float) -> str:

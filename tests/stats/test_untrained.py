@@ -147,5 +147,7 @@ def test_untrained_poolers_are_compared_over_datasets() -> None:
 
 
 def test_probabilities_are_those_of_classes() -> None:
-    assert compare_probabilities([similarity("mean"), similarity("cls")], SPEARMAN) == []
+    empty = {"targets": np.empty(0), "outputs": np.empty((0, 1)), "task": "classification"}
+    missing = similarity("max", status="missing", **empty)
+    assert compare_probabilities([similarity("mean"), similarity("cls"), missing], SPEARMAN) == []
     assert compare_probabilities(planted_runs({"mean": 0.8, "cls": 0.7}), SPEARMAN)

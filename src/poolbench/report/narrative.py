@@ -151,11 +151,11 @@ def missing(findings: Findings) -> list[str]:
 def run_facts(findings: Findings) -> dict[str, str]:
     """How the study was run; where runs differ, each value with its number of runs."""
     protocol, frame = findings.protocol, runs_frame(findings)
-    planned = protocol.looks
+    planned, trained = protocol.looks, any(task.trained for task in findings.tasks)
     looks = f"tests at {', '.join(map(str, planned))} seeds" if planned else "one test"
     facts = {
         "runs": ", ".join(f"{n} {status}" for status, n in frame["status"].value_counts().items()),
-        "seeds": ", ".join(map(str, sorted(frame["seed"].unique()))),
+        "seeds": ", ".join(map(str, sorted(frame["seed"].unique()))) if trained else "none",
         "metric": METRIC_NAMES[protocol.metric],
         "reference": protocol.reference,
         "margin": f"{protocol.margin:g} points",
@@ -170,7 +170,8 @@ def run_facts(findings: Findings) -> dict[str, str]:
         facts["dates"] = " to ".join(dict.fromkeys((written[0], written[-1])))
     frame = frame[~frame["status"].isin(["missing", "damaged"])]
     if "seconds/wall" in frame:
-        facts["training time"] = f"{frame['seconds/wall'].sum() / 60:,.1f} min in all"
+        name = "training time" if trained else "time"
+        facts[name] = f"{frame['seconds/wall'].sum() / 60:,.1f} min in all"
     for column in frame:
         group, _, name = column.rpartition("/")
         if column in ("encoder tuning", "revision") or group in DESCRIBED:

@@ -173,19 +173,21 @@ def find(study: Study, protocol: Protocol, selection: Selection | None = None) -
     names = sorted({r.run.pooler for r in runs}, key=lambda name: (bool(control(name)), name))
     notes = []
     if protocol.reference not in names:
-        highest = on_highest_layer(protocol.reference, names)
-        which = "on its highest layer" if highest else "the first pooler by name"
+        first = (layer_of(names[0]) or names)[0]
+        found = on_highest_layer(protocol.reference, names)
+        which = "on its highest layer" if found else "the first pooler by name"
+        found = found or on_highest_layer(first, names) or first
         notes.append(
-            f"The reference {protocol.reference} is not in this study: {highest or names[0]}, "
-            f"{which}, is the reference instead."
+            f"The reference {protocol.reference} is not in this study: {found}, {which}, is the "
+            "reference instead."
         )
-        protocol = protocol.model_copy(update={"reference": highest or names[0]})
+        protocol = protocol.model_copy(update={"reference": found})
     tasks_of_runs = [METRICS[r.task] for r in runs if r.ok]
     if tasks_of_runs and not any(protocol.metric in metrics for metrics in tasks_of_runs):
         metric = tasks_of_runs[0][0]
         notes.append(
-            f"No run of this study has a {METRIC_NAMES[protocol.metric]}: poolers are compared by "
-            f"{METRIC_NAMES[metric]} instead."
+            f"No run of this study has the metric {METRIC_NAMES[protocol.metric]}: poolers are "
+            f"compared by {METRIC_NAMES[metric]} instead."
         )
         protocol = protocol.model_copy(update={"metric": metric})
     scored = [ScoredRun.from_record(r, len(selection.grid) if selection else None) for r in runs]

@@ -57,7 +57,8 @@ _SHARES = ("accuracy", "f1_macro", "f1_micro", "recall@1", "recall@10")
 
 def scaled_name(metric: str) -> str:
     """A metric as the head of a column: accuracy (%), Spearman (× 100)."""
-    return f"{METRIC_NAMES[metric]} ({'%' if metric in _SHARES else '× 100'})"
+    unit = "%" if metric in _SHARES else "×\N{NO-BREAK SPACE}100"
+    return f"{METRIC_NAMES[metric]} ({unit})"
 
 
 def scaled_value(value: float, metric: str) -> str:

@@ -46,7 +46,10 @@ def compare_probabilities(runs: Iterable[ScoredRun], protocol: Protocol) -> list
     A proper score uses how certain a prediction is and often needs fewer examples. Its family is
     its own. Tasks without one true class have no such comparison.
     """
-    runs = [r for r in runs if "accuracy" in METRICS[r.task]]
+    runs = list(runs)
+    finished = [r for r in runs if r.status == "ok"]  # only these know their task
+    others = {(r.dataset, r.encoder) for r in finished if "accuracy" not in METRICS[r.task]}
+    runs = [r for r in runs if (r.dataset, r.encoder) not in others]
     return compare_with_reference(runs, protocol.model_copy(update={"metric": "brier"}))
 
 

@@ -102,6 +102,9 @@ def prepare(
         names = Names.of(columns, text_column, text_b_column, label_column, group_column)
         tables = source(names.required, names.optional)
     prepared = typed(tables, names, columns, label_separator)
+    if "train" not in prepared:  # for a task that trains nothing
+        empty = prepared["test"].select([])
+        prepared = {"train": empty, "validation": empty} | prepared
     sizes = validation_size, test_size, split_seed, max_examples
     if columns.target == "relevance":
         queries = {split: answered(table, split) for split, table in prepared.items()}
@@ -138,7 +141,7 @@ def movie_reviews(
 
 
 def files(
-    train: str,
+    train: str | None = None,
     validation: str | None = None,
     test: str | None = None,
     columns: Columns = Columns(),
@@ -147,11 +150,14 @@ def files(
     """Local csv, tsv, jsonl or parquet files, which may be gzipped.
 
     Args:
-        train: a file, or a folder with train.*, and optionally validation.* and test.*.
+        train: a file, or a folder with train.*, and optionally validation.* and test.*. None:
+            everything is in ``test``, for tasks without classes that train nothing.
         validation: a file; None: cut from the training file. So is ``test``.
     """
+    if not train and (not test or columns.target in ("class", "labels")):
+        raise UserError("dataset.train needs a value: add dataset.train=... to the command")
     given = {"train": train, "validation": validation, "test": test}
-    if os.path.isdir(train):
+    if train and os.path.isdir(train):
         given = _folder(Path(train)) | {k: v for k, v in given.items() if v and k != "train"}
     paths = {split: Path(path) for split, path in given.items() if path}
 

@@ -15,6 +15,7 @@ from poolbench.core.io import atomic_write
 from poolbench.report import curves, explained, figures, narrative, overview, predicted, tables
 from poolbench.report.caveats import caveats
 from poolbench.report.cells import to_csv
+from poolbench.report.features import named_by_features
 from poolbench.report.figures import Figure
 from poolbench.report.heatmap import layers_by_poolers
 from poolbench.report.layers import named_by_layer
@@ -41,7 +42,7 @@ def findings_of(folder: Path, keys: Sequence[str] = (), **changed: Any) -> Findi
     Raises:
         UserError: no study is there, its protocol is invalid, or tuning budgets differ.
     """
-    study = named_by_layer(read_study(folder), keys)
+    study = named_by_layer(named_by_features(read_study(folder), keys), keys)
     wanted = {key: value for key, value in changed.items() if value is not None}
     try:
         protocol = Protocol.model_validate(study.protocol.model_dump() | wanted)

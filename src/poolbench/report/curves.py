@@ -42,7 +42,7 @@ Point = tuple[str, Any, float, int]  # pooler, x, y, and the number behind y
 
 
 def learning(task: Task, drawn: Looks, name: str) -> Figure | None:
-    """A validation metric or the loss, by epoch; also by seconds of training if all records have them."""
+    """A validation metric or the loss, by epoch and, if recorded, by seconds of training."""
     title, scale = ("loss", 1) if name == "loss" else (scaled_name(name), 100)
     title, key = f"validation {title}", f"val/{name}"
     found: dict[tuple[str, int], list[float]] = defaultdict(list)

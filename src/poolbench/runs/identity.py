@@ -35,7 +35,7 @@ NEUTRAL_KEYS = (
 # The digests of their content identify dataset and encoder, except for these settings.
 KEYS_NOT_IN_DIGESTS = ("encoder.tuning", "encoder.padding_side")
 # Settings of a dataset or encoder that may say where it is loaded from.
-SOURCE_KEYS = ("train", "path", "name")
+SOURCE_KEYS = ("train", "test", "path", "name")
 DATA_FILE = re.compile(r"\.(csv|tsv|jsonl|parquet)(\.gz)?$", re.IGNORECASE)
 
 
@@ -170,8 +170,9 @@ def display_name(group: Mapping[str, Any], choice: str, digest: str = "") -> str
     Raises:
         UserError: the alias cannot be the name of a folder.
     """
-    alias = str(group.get("alias") or choice.replace("/", "-"))
-    if alias not in [str(group[key]) for key in SOURCE_KEYS if key in group and "alias" in group]:
+    sources = [str(group[k]) for k in SOURCE_KEYS if "alias" in group and group.get(k)]
+    alias = str(group.get("alias") or next(iter(sources), choice.replace("/", "-")))
+    if alias not in sources:
         if not re.fullmatch(r"\w[\w.-]*", alias):
             raise UserError(f"alias={alias!r}: expected letters, digits, '.', '_' and '-'")
         return _shortened(alias, hashlib.sha256(alias.encode()).hexdigest())

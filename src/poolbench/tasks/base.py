@@ -1,5 +1,6 @@
 """The contract of a task: what is predicted from pooled vectors."""
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -75,6 +76,12 @@ class Task(nn.Module, ABC):
         """What the test metrics compare, from the recorded outputs."""
         return self.measured(outputs, batch)
 
+    def computed(self, metrics: MetricCollection) -> dict[str, Tensor]:
+        """Values of metrics, 0 where one is undefined: a class that does not occur, say."""
+        with warnings.catch_warnings(action="ignore"):
+            return {name: value.nan_to_num(0.0) for name, value in metrics.compute().items()}
+
     def report_details(self) -> dict[str, list[Any]]:
         """``test_details`` as plain lists."""
-        return {name: value.tolist() for name, value in self.test_details.compute().items()}
+        details = self.computed(self.test_details)
+        return {name: value.tolist() for name, value in details.items()}

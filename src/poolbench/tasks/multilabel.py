@@ -1,6 +1,5 @@
 """Multi-label classification: one text and any number of labels."""
 
-import warnings
 from collections.abc import Callable
 
 from torch import Tensor
@@ -21,14 +20,6 @@ from poolbench.tasks.base import Task
 from poolbench.tasks.heads import Head
 
 
-class AveragePrecision(MultilabelAveragePrecision):
-    """The mean over the classes that occur; 0 without any."""
-
-    def compute(self) -> Tensor:
-        with warnings.catch_warnings(action="ignore"):  # it warns of classes that do not occur
-            return super().compute().nan_to_num(0.0)
-
-
 class Multilabel(Task):
     """A sigmoid for each class and binary cross-entropy; a label is predicted above 1/2."""
 
@@ -41,7 +32,7 @@ class Multilabel(Task):
         measured = {
             "f1_micro": MultilabelF1Score(classes, average="micro"),
             "f1_macro": MultilabelF1Score(classes, average="macro"),
-            "mean_average_precision": AveragePrecision(classes, average="macro"),
+            "mean_average_precision": MultilabelAveragePrecision(classes, average="macro"),
         }
         super().__init__(data, measured)
         self.test_details = MetricCollection(

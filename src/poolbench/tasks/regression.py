@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchmetrics import MeanAbsoluteError, PearsonCorrCoef, SpearmanCorrCoef
+from torchmetrics import MeanAbsoluteError, Metric, PearsonCorrCoef, SpearmanCorrCoef
 
 from poolbench.core.shape_checks import check_same_shape
 from poolbench.data.collate import Batch
@@ -18,23 +18,10 @@ from poolbench.tasks.base import Task
 from poolbench.tasks.heads import Features, Head, PairFeatures, PairHead, ScaledHead
 
 
-class Spearman(SpearmanCorrCoef):
-    """Rank correlation; 0, as for unrelated scores, where one side is constant."""
-
-    def __init__(self) -> None:
-        with warnings.catch_warnings(action="ignore"):  # it warns that it keeps all scores
-            super().__init__()
-
-    def compute(self) -> Tensor:
-        return super().compute().nan_to_num(0.0)
-
-
-class Pearson(PearsonCorrCoef):
-    """Correlation; 0 where one side is constant."""
-
-    def compute(self) -> Tensor:
-        with warnings.catch_warnings(action="ignore"):  # it warns of what is defined here
-            return super().compute().nan_to_num(0.0)
+def correlations() -> dict[str, Metric]:
+    """Spearman's and Pearson's correlation."""
+    with warnings.catch_warnings(action="ignore"):  # Spearman's warns that it keeps all scores
+        return {"spearman": SpearmanCorrCoef(), "pearson": PearsonCorrCoef()}
 
 
 class Regression(Task):
@@ -47,8 +34,7 @@ class Regression(Task):
     deviation: Tensor
 
     def __init__(self, data: TokenizedDataset) -> None:
-        measured = {"spearman": Spearman(), "pearson": Pearson(), "mae": MeanAbsoluteError()}
-        super().__init__(data, measured)
+        super().__init__(data, correlations() | {"mae": MeanAbsoluteError()})
         scores = data.labels[data.splits["train"]] if data.splits else data.labels
         self.register_buffer("mean", scores.mean() if len(scores) else torch.tensor(0.0))
         deviation = scores.std() if len(scores) > 1 else torch.tensor(1.0)

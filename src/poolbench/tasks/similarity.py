@@ -12,7 +12,7 @@ from poolbench.data.columns import Columns
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.tasks.base import Task
 from poolbench.tasks.heads import CosineHead, Head
-from poolbench.tasks.regression import Pearson, Spearman
+from poolbench.tasks.regression import correlations
 
 DECIMALS = 6  # cosines that differ by less are equal: rounding must not rank constant vectors
 
@@ -32,8 +32,7 @@ class Similarity(Task):
     range: Tensor
 
     def __init__(self, data: TokenizedDataset) -> None:
-        measured = {"spearman": Spearman(), "pearson": Pearson()}
-        super().__init__(data, measured)
+        super().__init__(data, correlations())
         scores = data.labels[data.splits["train"]] if data.splits else data.labels
         low, high = scores.aminmax() if len(scores) else torch.tensor([0.0, 1.0])
         self.register_buffer("low", low)

@@ -35,6 +35,11 @@ def check_step(config: Config, session: Session) -> None:
                 model, task = session.new_model(config), session.task(config)
                 few = session.datamodule(config, first=2)
                 module = LitPooledModel(model, task, config.optimizer, config.seed)
+                if model.learns and not len(few.dataset.splits["train"]):
+                    raise UserError(
+                        "the run has parameters to train but the dataset has no training split: "
+                        "set dataset.train, or use poolers without parameters"
+                    )
                 if model.learns:
                     trainer.fit(module, few)
                 # A test that ranks documents pools all of them first.

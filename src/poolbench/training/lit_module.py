@@ -86,7 +86,7 @@ class LitPooledModel(pl.LightningModule):
         self.log("val/loss", self.task.loss(outputs, batch), batch_size=len(batch), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict(self.task.val_metrics.compute(), prog_bar=True)
+        self.log_dict(self.task.computed(self.task.val_metrics), prog_bar=True)
         self.task.val_metrics.reset()
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
@@ -97,7 +97,7 @@ class LitPooledModel(pl.LightningModule):
         self.tested.append((batch.example_ids.cpu(), outputs.float().cpu()))
 
     def on_test_epoch_end(self) -> None:
-        self.log_dict(self.task.test_metrics.compute())
+        self.log_dict(self.task.computed(self.task.test_metrics))
         self.test_details = self.task.report_details()
         if self.trainer.world_size > 1:
             parts: list[Any] = [None] * self.trainer.world_size

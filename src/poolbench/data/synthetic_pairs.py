@@ -26,11 +26,12 @@ def multisets(
     ``equal``, then (a, b) and (b, a), class ``different``; each text is shuffled anew. Let u and v
     be the pooled vectors of both texts.
 
-    * **(u, v) with a linear head learns nothing, with any permutation-invariant pooler.** The
-      scores are s(a, b) = f(a) + g(b), so s(a, a) + s(b, b) = s(a, b) + s(b, a): the margins of the
-      four pairs (the score, with the sign of the class) add up to zero. By convexity their mean
-      cross-entropy is at least log 2, which weights of zero reach; and at most three are positive,
-      so that no such head is above accuracy 3/4.
+    * **(u, v) with a linear head is no better than a constant in cross-entropy, and at most 3/4 in
+      accuracy, with any permutation-invariant pooler.** The scores are s(a, b) = f(a) + g(b), so
+      s(a, a) + s(b, b) = s(a, b) + s(b, a): the margins of the four pairs (the score, with the sign
+      of the class) add up to zero. By convexity their mean cross-entropy is at least log 2, which
+      weights of zero reach; and at most three of the margins are positive. f = -g with a small bias
+      for class ``equal`` comes near 3/4: ``equal`` is always right, ``different`` half of the time.
     * **mean and sum with |u - v| separate.** u - v = (a - b) / 12 (e(red) - e(blue)) is zero in
       class ``equal``, and at least 1/12 |e(red) - e(blue)| in each dimension in the other.
     * **max and min are at exactly 1/2** with any pair features and any head: all texts have the

@@ -52,8 +52,9 @@ def classes(given: LabelColumn) -> Labels:
 def scores(given: LabelColumn) -> Labels:
     """Finite numbers, which may be given as strings."""
     found = {s: values.numbers(table, s, given.column) for s, table in given.tables.items()}
-    if len(set(found["train"])) < 2:
-        raise UserError(f"train has a single score, {found['train'][0]}: at least two are needed")
+    split = "train" if "train" in found else "test"
+    if len(set(found[split])) < 2:
+        raise UserError(f"{split} has a single score, {found[split][0]}: at least two are needed")
     return datasets.Value("float64"), found
 
 

@@ -112,7 +112,9 @@ def tokenize_splits(
     ranges = itertools.starmap(torch.arange, itertools.pairwise(ends))
     groups = None
     if "group" in splits["train"].column_names:
-        groups = torch.from_numpy(numbered(name for table in tables for name in table["group"][:]))
+        groups = torch.from_numpy(
+            numbered(name for table in tables for name in _groups(table, columns))
+        )
     return replace(
         made,
         splits=dict(zip(SPLITS, ranges, strict=True)),
@@ -205,6 +207,18 @@ def _tokenized_queries(
         relevance=relevance,
     )
     return made, list(map(len, relevant))
+
+
+def _groups(table: "datasets.Dataset", columns: Columns) -> list[str]:
+    """The group of each example: for retrieval, of each query with a relevant document."""
+    if columns.target != "relevance":
+        return list(table["group"][:])
+    found: dict[str, str] = {}
+    rows = zip(table["text"][:], table["label"][:], table["group"][:], strict=True)
+    for query, grade, group in rows:
+        if query is not None and grade > 0:
+            found.setdefault(query, group)
+    return list(found.values())
 
 
 def _texts(table: "datasets.Dataset") -> list[str]:

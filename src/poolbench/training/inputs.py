@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import datasets
 
+from poolbench.data.columns import Columns
 from poolbench.data.duplicates import count_duplicates
 from poolbench.data.relevance import queries_of
 from poolbench.data.tokenized import TokenizedDataset
@@ -19,11 +20,13 @@ class Inputs:
         splits: texts and labels, as loaders return them.
         data: the same as token ids.
         encoder: as loaded; runs work on copies.
+        columns: what the task needs of a dataset.
     """
 
     splits: datasets.DatasetDict
     data: TokenizedDataset
     encoder: Encoder
+    columns: Columns
 
     @functools.cached_property
     def digests(self) -> dict[str, str]:
@@ -50,4 +53,4 @@ class Inputs:
     @functools.cached_property
     def duplicates(self) -> dict[str, int]:
         """Texts and groups that splits share, and texts with different labels."""
-        return count_duplicates(self.splits)
+        return count_duplicates(self.splits, self.columns)

@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 
 from poolbench.core.environment import set_matmul_precision
+from poolbench.core.errors import UserError
 from poolbench.data.collate import Batch
 from poolbench.data.datamodule import TokenizedDataModule
 from poolbench.data.loaders import SPLITS
@@ -77,11 +78,14 @@ class Session:
         def load() -> Inputs:
             splits = self._keep("splits", 2, _key(dataset, needs), lambda: build(dataset, **given))
             encoder = self.encoder(config)
-            return Inputs(splits, tokenize_splits(splits, encoder.tokenize, columns), encoder)
+            data = tokenize_splits(splits, encoder.tokenize, columns)
+            return Inputs(splits, data, encoder, columns)
 
         whole = self._keep("inputs", 2, _key(dataset, config.encoder, needs), load)
         if not k:
             return whole
+        if columns.target == "relevance":  # rows are not examples, and the corpus is in all splits
+            raise UserError(f"split={config.split}: retrieval has no cross-validation")
 
         def cut() -> list[Inputs]:
             table = datasets.concatenate_datasets([whole.splits[name] for name in SPLITS])
@@ -90,8 +94,9 @@ class Session:
                     datasets.DatasetDict({name: table.select(ids) for name, ids in rows.items()}),
                     replace(whole.data, splits={n: torch.tensor(ids) for n, ids in rows.items()}),
                     whole.encoder,
+                    columns,
                 )
-                for rows in cross_validation(table, k, dataset.get("split_seed", 0))
+                for rows in cross_validation(table, k, dataset.get("split_seed", 0), columns)
             ]
 
         return self._keep("folds", 2, _key(dataset, config.encoder, needs, k), cut)[config.seed]

@@ -90,6 +90,7 @@ def test_each_task_of_a_leaderboard_has_a_metric_of_its_own(tmp_path: Path) -> N
 
 def test_pairs_that_share_texts_are_clustered(tmp_path: Path) -> None:
     (task,) = findings_of(study_of(tmp_path, "similarity")).tasks
+    assert task.against[0].estimate is not None
     clusters = task.against[0].estimate.clusters
     assert clusters is not None
     assert clusters < N / 2

@@ -77,8 +77,9 @@ def answer(task: Task, metric: str) -> Answer:
         reason = f"{other} by {loss} or more {evidence}."
     else:
         headline = f"{opening}{chosen.pooler} may cost up to {loss}."
+        what = "mean" if task.trained else METRIC_NAMES[metric]
         reason = (
-            f"The mean of {chosen.pooler} is within the {best.margin:g}-point margin of the "
+            f"The {what} of {chosen.pooler} is within the {best.margin:g}-point margin of the "
             f"highest, but {c.first} may be up to {loss} better {evidence}."
         )
     unjudged = ", ".join(s.pooler for s in task.candidates if s.pooler not in best.loss)

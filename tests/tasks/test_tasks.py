@@ -13,6 +13,7 @@ from poolbench.encoders import feature_cache
 from poolbench.runs.predictions import LAYOUTS
 from poolbench.runs.protocol import METRICS
 from poolbench.runs.record import RunRecord
+from poolbench.tasks.classification import RecallAtFalsePositives
 from poolbench.tasks.heads import CosineHead, PairFeatures
 from poolbench.training.session import Session
 from tests.conftest import plan, rejection, train
@@ -223,3 +224,20 @@ REJECTED = {
 @pytest.mark.parametrize("overrides", REJECTED, ids=" ".join)
 def test_what_does_not_fit_the_task_is_rejected(tmp_path: Path, overrides: tuple[str, ...]) -> None:
     assert REJECTED[overrides] in rejection(lambda: plan(tmp_path, "encoder=embedding", *overrides))
+
+
+def test_recall_at_one_percent_of_false_positives() -> None:
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 2, 700)
+    scores = np.round(draw.normal(size=700) + labels, 2)  # with ties
+    metric = RecallAtFalsePositives()
+    for part in np.array_split(np.arange(700), 3):
+        logits = np.stack([np.zeros(len(part)), scores[part]], axis=1)
+        metric.update(torch.tensor(logits), torch.tensor(labels[part]))
+    negatives = scores[labels == 0]
+    best = max(
+        (scores[labels == 1] > threshold).mean()
+        for threshold in scores
+        if (negatives > threshold).mean() <= 0.01
+    )
+    assert float(metric.compute()) == pytest.approx(best)

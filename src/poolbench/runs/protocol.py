@@ -50,6 +50,8 @@ METRIC_NAMES = {
     "mrr@10": "MRR@10",
     "mean_average_precision": "mean average precision",
     "mae": "mean absolute error",
+    "auroc": "AUROC",
+    "recall@1%fpr": "recall at 1 % false positives",
     "brier": "Brier score",
 }
 _SHARES = ("accuracy", "f1_macro", "f1_micro", "recall@1", "recall@10")

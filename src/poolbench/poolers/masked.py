@@ -70,7 +70,8 @@ def softmax(scores: Float[Tensor, "*rows T"], mask: Bool[Tensor, "*#rows T"]) ->
 
 def softmax_per_dimension(scores: Hidden, mask: Mask) -> Hidden:
     """One softmax over the valid tokens per dimension, in float32 or wider."""
-    return softmax(scores.transpose(1, 2), mask.unsqueeze(1)).transpose(1, 2)
+    wide = zero_empty_rows(fill(upcast(scores), mask, float("-inf")), mask)
+    return zero_empty_rows(wide.softmax(dim=1), mask)
 
 
 def weighted_sum(hidden: Hidden, weights: Float[Tensor, "B T"], mask: Mask) -> Float[Tensor, "B D"]:

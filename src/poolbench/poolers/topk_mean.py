@@ -1,5 +1,3 @@
-import torch
-
 from poolbench.poolers import masked
 from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size
 
@@ -21,5 +19,6 @@ class TopkMeanPooler(Pooler):
         self.k = k
 
     def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
-        top = torch.arange(mask.shape[1], device=mask.device) < self.k  # (T,)
-        return masked.mean(masked.descending(hidden, mask), masked.left_aligned(mask) & top)
+        k = min(self.k, mask.shape[1])
+        top = masked.fill(hidden, mask, float("-inf")).topk(k, dim=1).values
+        return masked.mean(top, masked.left_aligned(mask)[:, :k])

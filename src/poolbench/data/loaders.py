@@ -171,7 +171,7 @@ def hub(
     path: str,
     name: str | None = None,
     revision: str | None = None,
-    train_split: str = "train",
+    train_split: str | None = "train",
     validation_split: str | None = "validation",
     test_split: str | None = "test",
     columns: Columns = Columns(),

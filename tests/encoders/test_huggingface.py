@@ -1,5 +1,6 @@
 """Real pretrained weights: loading, tuning modes, truncation, packing and errors."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from poolbench.core.shape_checks import ShapeError
 from poolbench.data.collate import Batch
 from poolbench.data.loaders import hub_reachable, movie_reviews
 from poolbench.data.tokenized import tokenize_texts
+from poolbench.encoders.checkpoints import declared_pooling
 from poolbench.encoders.huggingface import PretrainedEncoder, from_name, from_wheel
 from tests.tiny_bert import REVIEWS
 
@@ -113,3 +115,21 @@ def test_an_unknown_name_is_one_sentence() -> None:
         UserError, match=r"'nobody/nothing'.*cannot be reached.*encoder.name=folder"
     ):
         from_name("nobody/nothing")
+
+
+@pytest.mark.parametrize(
+    ("content", "declared"),
+    [
+        ({"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}, "mean"),
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": True}, "mean_max"),
+        ({"pooling_mode_weightedmean_tokens": True}, "weighted_mean"),
+        ({"pooling_mode": "lasttoken", "embedding_dimension": 8}, "last"),
+        ({"pooling_mode": ["cls"]}, "cls"),
+        ({"pooling_mode": "something new"}, None),
+    ],
+)
+def test_the_pooling_that_a_folder_declares(tmp_path: Path, content: dict, declared: str) -> None:
+    assert declared_pooling(str(tmp_path)) is None
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling/config.json").write_text(json.dumps(content))
+    assert declared_pooling(str(tmp_path)) == declared

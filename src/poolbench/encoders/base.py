@@ -32,11 +32,13 @@ class Encoder(nn.Module, ABC):
 
     Attributes:
         layers: layers that ``forward`` returns, 0 (embeddings) to L; initially (L,).
+        declared_pooling: the pooler that the files of the encoder ask for, if any.
         packed: whether hidden states are computed for real tokens only.
         cached: whether hidden states are read from a cache.
     """
 
     cached: ClassVar[bool] = False
+    declared_pooling: str | None = None
 
     def __init__(
         self,

@@ -57,6 +57,36 @@ def load_checkpoint(name: str, revision: str | None = None) -> tuple[PreTrainedM
     return model, tokenizer
 
 
+# Modes of sentence-transformers -> the same pooler here.
+POOLINGS = {
+    "cls": "cls",
+    "lasttoken": "last",
+    "max": "max",
+    "mean": "mean",
+    "mean_sqrt_len": "mean_sqrt",
+    "weightedmean": "weighted_mean",
+}
+
+
+def declared_pooling(name: str, revision: str | None = None) -> str | None:
+    """The pooler that a sentence-transformers folder declares; None if it declares none."""
+    offline = not Path(name).is_dir() and not hub_reachable()
+    try:
+        path = cached_file(
+            name, "1_Pooling/config.json", revision=revision, local_files_only=offline
+        )
+        given = json.loads(Path(str(path)).read_text())
+    except (OSError, ValueError):
+        return None
+    # A list or one word in new files, one switch for each mode in old ones.
+    modes = given.get("pooling_mode") or [
+        key.removeprefix("pooling_mode_") for key, value in given.items() if value is True
+    ]
+    modes = [modes] if isinstance(modes, str) else modes
+    known = (POOLINGS.get(mode.removesuffix("_tokens").removesuffix("_token")) for mode in modes)
+    return "_".join(filter(None, known)) or None
+
+
 def content_digest(model: PreTrainedModel, tokenizer: Any) -> str:
     """Digest of all weights, the configuration and the tokenizer, whichever files they were in."""
     config = model.config.to_diff_dict()

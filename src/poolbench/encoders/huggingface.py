@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from poolbench.core.errors import UserError
 from poolbench.data.collate import Batch, PaddingSide
 from poolbench.encoders.base import Encoder, Tuning
-from poolbench.encoders.checkpoints import content_digest, load_checkpoint
+from poolbench.encoders.checkpoints import content_digest, declared_pooling, load_checkpoint
 from poolbench.encoders.classification_heads import native_head
 from poolbench.encoders.packing import (
     FAMILIES,
@@ -216,7 +216,10 @@ def from_name(
 
 def _load(name: str, revision: str | None, **knobs: Any) -> PretrainedEncoder:
     model, tokenizer = load_checkpoint(name, revision)
-    return PretrainedEncoder(model, tokenizer, digest=content_digest(model, tokenizer), **knobs)
+    digest = content_digest(model, tokenizer)
+    encoder = PretrainedEncoder(model, tokenizer, digest=digest, **knobs)
+    encoder.declared_pooling = declared_pooling(name, revision)
+    return encoder
 
 
 def _first_position(model: PreTrainedModel) -> int:

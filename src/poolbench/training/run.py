@@ -30,6 +30,7 @@ from poolbench.runs.record import (
     RunRecord,
     write_record,
 )
+from poolbench.tasks.base import Task
 from poolbench.training import callbacks
 from poolbench.training.config import Config
 from poolbench.training.inputs import Inputs
@@ -82,7 +83,7 @@ def train_run(spec: RunSpec, session: Session, *watching: Callback) -> RunRecord
             step_input=step_input,
             batching="padded" if unpacked else config.batching,
             certificate=certificate,
-            notes=_notes(config, model),
+            notes=_notes(config, model, module.task),
             logger=logger.location,
             versions=environment.versions(),
             hardware=environment.hardware(device) | {"attention": attention},
@@ -206,8 +207,10 @@ def _keep_test_texts(spec: RunSpec, inputs: Inputs) -> str:
     return name
 
 
-def _notes(config: Config, model: PooledModel) -> list[str]:
+def _notes(config: Config, model: PooledModel, task: Task) -> list[str]:
     notes = [redacted(model.encoder.caveat)] if model.encoder.caveat else []
+    if task.headless and model.encoder.declared_pooling:
+        notes.append(f"The files of the encoder declare {model.encoder.declared_pooling} pooling.")
     if config.batching == "grouped":
         notes.append(
             "Training batches held texts of similar length (batching=grouped), which may favour "

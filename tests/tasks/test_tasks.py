@@ -241,3 +241,15 @@ def test_recall_at_one_percent_of_false_positives() -> None:
         if (negatives > threshold).mean() <= 0.01
     )
     assert float(metric.compute()) == pytest.approx(best)
+
+
+def test_a_file_of_test_pairs_is_enough_where_nothing_is_trained(run: Run, tmp_path: Path) -> None:
+    for task in ("retrieval", "similarity"):
+        rows = write_rows(tmp_path, task).removeprefix("dataset.train=")
+        common = (f"task={task}", *TINY, f"dataset.test={rows}")
+        record = run(*common)
+        assert record.data.examples == {"train": 0, "validation": 0, "test": 160}
+    message = rejection(lambda: plan(tmp_path, *common, "pooler=attention"))
+    assert "the dataset has no training split" in message
+    needed = rejection(lambda: plan(tmp_path, *TINY, f"dataset.test={rows}"))
+    assert needed.startswith("dataset.train needs a value")

@@ -42,9 +42,10 @@ def check_step(config: Config, session: Session) -> None:
                     )
                 if model.learns:
                     trainer.fit(module, few)
-                # A test that ranks documents pools all of them first.
-                evaluate = trainer.validate if task.ranks else trainer.test
-                evaluate(module, few, verbose=False)
+                if task.ranks:  # its test pools every document
+                    trainer.validate(module, few.test_dataloader(), verbose=False)
+                else:
+                    trainer.test(module, few, verbose=False)
     except (DivergedError, torch.OutOfMemoryError, MemoryError):
         pass  # the run explains these
     except UserError:

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from poolbench.core.errors import UserError, command
 from poolbench.core.io import atomic_write
+from poolbench.inference.finished import check_explainable, explainable, finished_run
 from poolbench.report.explained import FAINT, disagreed, strips_page
 from poolbench.report.layers import named_by_layer
 from poolbench.report.summary import find
@@ -51,15 +52,20 @@ def main(arguments: list[str]) -> int:
 
 
 def runs_of(folder: Path, seed: int | None) -> list[Path]:
-    """The run itself; or one run for each pooler of a study, of this seed or of the lowest."""
+    """The run itself; or one run for each pooler of a study, of this seed or of the lowest.
+
+    Runs of a study without a class of one text are left out; UserError if there are no others.
+    """
     if (folder / RECORD).exists():
+        check_explainable(finished_run(folder))
         return [folder]
+    finished = [r for r in read_study(folder).finished if seed in (None, r.run.seed)]
     chosen: dict[tuple[str, str, str], Path] = {}
-    for record in read_study(folder).finished:
+    for record in (r for r in finished if explainable(r.task)):
         run = record.run
-        if seed in (None, run.seed):
-            chosen.setdefault((run.dataset, run.encoder, run.pooler), record.folder)
+        chosen.setdefault((run.dataset, run.encoder, run.pooler), record.folder)
     if not chosen:
+        check_explainable(*finished)
         raise UserError(f"{folder} contains no finished run (seed: {seed})")
     return list(chosen.values())
 
@@ -99,7 +105,9 @@ def explain_disagreements(folder: Path) -> None:
     study = named_by_layer(read_study(folder))
     found: dict[tuple[str, str, int], dict[str, stored.Explanation]] = defaultdict(dict)
     keys = {record.folder: str(record.predictions_sha256) for record in study.finished}
-    for task in (task for task in find(study, study.protocol).tasks if task.texts):
+    check_explainable(*study.finished)
+    tasks = find(study, study.protocol).tasks
+    for task in (task for task in tasks if task.texts and explainable(task.kind)):
         wanted = {
             task.standing(p).finished[0].folder: sorted(e) for p, e in disagreed(task).items()
         }

@@ -1,4 +1,4 @@
-"""Classify new texts with a trained run: one JSON line per text, in their order.
+"""Predict class, labels or score of new texts with a run: one JSON line per text, in their order.
 
     python scripts/predict.py outputs/first/rotten_tomatoes/minilm/mean/seed=0-1a2b3c4d "A joy."
     python scripts/predict.py <run> --file reviews.txt
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from poolbench.core.errors import command
+from poolbench.inference.finished import check_one_text, finished_run
 from poolbench.inference.predict import predict, read_file, read_stream
 
 
@@ -31,8 +32,9 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.top < 1 or (options.texts and options.file):
         parser.error("give texts or --file, not both, and --top of 1 or more")
+    # torch is imported after that: a run or a file that cannot be used is reported at once.
+    check_one_text(finished_run(options.run))
     texts = read_file(options.file, options.text_column) if options.file else options.texts
-    # torch is imported here: a wrong file is reported at once.
     from poolbench.inference.load import load
 
     trained = load(options.run)

@@ -13,11 +13,18 @@ import pytest
 import torch
 from torch import nn
 
-from poolbench.inference.export_onnx import onnx_logits, write_onnx
-from poolbench.inference.export_sentence_transformers import MODES, sentence_transformer_logits
+from poolbench.inference.export import compare
+from poolbench.inference.export_onnx import onnx_outputs, write_onnx
+from poolbench.inference.export_sentence_transformers import (
+    MODES,
+    sentence_transformer_logits,
+    sentence_transformer_vectors,
+)
 from poolbench.inference.load import load
+from poolbench.runs.protocol import ONE_TEXT
 from scripts import export
 from tests.conftest import ROOT, rejection
+from tests.tasks.test_tasks import write_rows
 from tests.tiny_bert import tiny_bert
 
 for library in ("onnx", "onnxscript", "onnxruntime", "sentence_transformers"):
@@ -72,6 +79,16 @@ def export_to(target: str, folder: Path, out: Path) -> int:
     return export.main([str(folder), "--to", target, "--out", str(out)])
 
 
+def readme_program(out: Path) -> str:
+    """What the program in the README of an export prints."""
+    (code,) = re.findall(r"```python\n(.*?)```", (out / "README.md").read_text(), re.S)
+    # Nothing answers at this address: a request to the hub fails.
+    offline = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=out, env=offline, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 def close(found: np.ndarray, expected: torch.Tensor) -> None:
     np.testing.assert_allclose(found, expected.numpy(), atol=2e-5, rtol=2e-5)
 
@@ -87,8 +104,8 @@ def test_onnx_gives_the_same_logits(trained_run, capsys, tmp_path: Path, overrid
     assert re.search(r"largest deviation .*, predictions equal: 64 of 64", capsys.readouterr().out)
     trained = load(folder)
     expected = trained.logits(TEXTS)
-    close(onnx_logits(out, TEXTS), expected)
-    close(np.concatenate([onnx_logits(out, [text]) for text in TEXTS]), expected)
+    close(onnx_outputs(out, TEXTS), expected)
+    close(np.concatenate([onnx_outputs(out, [text]) for text in TEXTS]), expected)
     # More padding than needed changes nothing.
     (batch,) = trained.batches(TEXTS[:3])
     width = 64 - batch.input_ids.shape[1]
@@ -114,6 +131,75 @@ def test_sentence_transformers_gives_the_same_logits(
     close(sentence_transformer_logits(out, TEXTS), expected)
     alone = [sentence_transformer_logits(out, [text]) for text in TEXTS[-2:]]
     close(np.concatenate(alone), expected[-2:])
+
+
+SLOW = pytest.mark.slow
+TASKS = [
+    ("similarity", "mean", "sentence-transformers"),
+    ("regression", "mean", "sentence-transformers"),
+    *(
+        pytest.param(task, pooler, target, marks=SLOW)
+        for task, pooler, target in [
+            ("retrieval", "mean_max", "sentence-transformers"),
+            ("pair_classification", "max", "sentence-transformers"),
+            ("multilabel", "cls", "sentence-transformers"),
+            ("similarity", "mean", "onnx"),
+            ("retrieval", "attention", "onnx"),
+            ("regression", "attention", "onnx"),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize(("task", "pooler", "target"), TASKS)
+def test_every_task_has_the_outputs_or_the_vectors_of_its_run(
+    trained_run, capsys, tmp_path: Path, task: str, pooler: str, target: str
+) -> None:
+    rows = ["dataset=files", "dataset.max_examples=null", write_rows(tmp_path, task, 80)]
+    folder, out = trained_run(f"task={task}", f"pooler={pooler}", *rows), tmp_path / "out"
+    capsys.readouterr()
+    assert export_to(target, folder, out) == 0
+    one_text, trained = task in ONE_TEXT, load(folder)
+    assert ("predictions equal" if one_text else "vectors equal") in capsys.readouterr().out
+    assert (out / "head.safetensors").exists() == (one_text and target != "onnx")
+    compute = {
+        ("onnx", True): onnx_outputs,
+        ("onnx", False): onnx_outputs,
+        ("sentence-transformers", True): sentence_transformer_logits,
+        ("sentence-transformers", False): sentence_transformer_vectors,
+    }[target, one_text]
+    expected = (trained.logits if one_text else trained.vectors)(TEXTS)
+    close(compute(out, TEXTS), expected)
+    program = readme_program(out)
+    if not one_text:
+        u, v = nn.functional.normalize(trained.vectors(["A joy.", "A waste of time."]))
+        printed = [float(x) for x in re.findall(r"-?\d+\.\d*", program)]
+        assert printed == pytest.approx([1, float(u @ v), float(u @ v), 1], abs=2e-4)
+    elif task == "regression":
+        printed = [float(x) for x in re.findall(r"-?\d+\.\d*", program)]
+        scores = trained.logits(["A joy.", "A waste of time."])[:, 0].tolist()
+        assert printed == pytest.approx(scores, rel=1e-4)
+    else:
+        logits = trained.logits(["A joy.", "A waste of time."]).tolist()
+        named = [zip(trained.classes, row, strict=True) for row in logits]
+        assert program == str([[name for name, x in row if x > 0] for row in named])
+
+
+def test_scores_and_vectors_that_differ_are_found(trained_run, tmp_path: Path) -> None:
+    """A planted fault in every 8th vector."""
+    rows = ["dataset=files", "dataset.max_examples=null", write_rows(tmp_path, "similarity", 80)]
+    trained = load(trained_run("task=similarity", *rows))
+
+    def outputs(wrong: float) -> Callable[[Path, list[str]], np.ndarray]:
+        def found(_: Path, texts: list[str]) -> np.ndarray:
+            vectors = trained.vectors(texts).numpy()
+            vectors[::8] += wrong * np.abs(vectors).max()
+            return vectors
+
+        return found
+
+    assert compare(trained, tmp_path, outputs(0.0), 40) == (0.0, 16, 16)
+    assert compare(trained, tmp_path, outputs(3e-5), 40)[1:] == (14, 16)
 
 
 @pytest.mark.parametrize(
@@ -151,20 +237,9 @@ def test_the_readme_classifies_without_a_network(
 ) -> None:
     folder = trained_run("pooler=mean", "head=mlp")
     assert export_to(target, folder, tmp_path / "out") == 0
-    (code,) = re.findall(r"```python\n(.*?)```", (tmp_path / "out/README.md").read_text(), re.S)
-    # Nothing answers at this address: a request to the hub fails.
-    offline = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path / "out",
-        env=offline,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
     trained = load(folder)
     best = trained.logits(["A joy.", "A waste of time."]).argmax(dim=1).tolist()
-    assert done.stdout.strip() == str([trained.classes[i] for i in best])
+    assert readme_program(tmp_path / "out") == str([trained.classes[i] for i in best])
 
 
 def test_an_export_with_other_predictions_exits_with_1(

@@ -18,6 +18,7 @@ from poolbench.inference.load import load
 from poolbench.runs.record import RECORD
 from scripts import predict
 from tests.conftest import ROOT, rejection
+from tests.report.studies import write_run
 from tests.tiny_bert import tiny_bert
 
 KINDS = {
@@ -158,7 +159,9 @@ def test_unusable_files_end_in_one_line(
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert predict.main(["folder", "--file", str(tmp_path / name)]) == 2
+    write_run(tmp_path / "study", "mean", 0)  # a record without weights: none are loaded
+    (run,) = (tmp_path / "study").rglob("seed=0*")
+    assert predict.main([str(run), "--file", str(tmp_path / name)]) == 2
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from poolbench.data.collate import Batch
 from poolbench.encoders.base import Encoder
+from poolbench.inference.finished import check_explainable
 from poolbench.inference.load import TrainedModel
 from poolbench.runs.explanations import Explanation
 from poolbench.training.model import PooledModel
@@ -24,7 +25,12 @@ EMPTY = "\N{OPEN BOX}"  # shown for a token that stands for no character
 
 
 def explain(trained: TrainedModel, texts: Sequence[str]) -> list[Explanation]:
-    """The explanation of each text, in their order."""
+    """The explanation of the most probable class of each text, in their order.
+
+    Raises:
+        UserError: the run does not predict classes of one text.
+    """
+    check_explainable(trained.record)
     return [_explain(trained, text) for text in texts]
 
 
@@ -33,7 +39,7 @@ def _explain(trained: TrainedModel, text: str) -> Explanation:
     model = trained.model
     (batch,) = trained.batches([text])
     states = model.encoder(batch)
-    probabilities = model.head(model.pool(states, batch))[0].softmax(dim=0)
+    (probabilities,) = trained.probabilities(model.head(model.pool(states, batch)))
     best = int(probabilities.argmax())
     pieces = token_weights(model, states, batch)[0].tolist()
     words = _words(model.encoder, text, batch.input_ids[0].tolist())

@@ -1,4 +1,8 @@
-"""Parts of every export: tokenizer, description, and the comparison with the trained run."""
+"""Parts of every export: tokenizer, description, and the comparison with the run.
+
+The export of a task that predicts something of one text gives the outputs of its head; that of a
+task of two texts gives the pooled vectors of single texts.
+"""
 
 import copy
 import inspect
@@ -15,13 +19,17 @@ from transformers import PreTrainedTokenizerBase
 from poolbench.core.errors import UserError
 from poolbench.encoders.huggingface import PretrainedEncoder
 from poolbench.inference.load import TrainedModel
+from poolbench.runs.protocol import ONE_TEXT
 from poolbench.runs.study import read_test_texts
 
-DESCRIPTION = "classifier.json"
-README = """# {run.pooler} on {run.encoder}, trained on {run.dataset}
+DESCRIPTION = "poolbench.json"
+README = """# {run.pooler} on {run.encoder}, {made} on {run.dataset}
 
 ```python
-import json
+{program}
+```
+"""
+PROGRAM = """import json
 from pathlib import Path
 
 import numpy as np
@@ -29,28 +37,43 @@ import numpy as np
 
 {source}
 
-classes = json.loads(Path("classifier.json").read_text())["classes"]
+classes = json.loads(Path("poolbench.json").read_text())["classes"]
 found = {name}(Path("."), ["A joy.", "A waste of time."])
-print([classes[best] for best in found.argmax(axis=1)])
-```
-"""
-Logits = Callable[[Path, list[str]], np.ndarray]
+{use}"""
+# The last line of the program in a README.
+USES: dict[str, str] = {
+    "classification": "print([classes[best] for best in found.argmax(axis=1)])",
+    "multilabel": "print([[c for c, x in zip(classes, row) if x > 0] for row in found])",
+    "regression": "print(found[:, 0])",
+}
+COSINES = """unit = found / np.linalg.norm(found, axis=1, keepdims=True)
+print(unit @ unit.T)"""
+TOLERANCE = 1e-5  # of scores and vectors, relative to the largest value
+Outputs = Callable[[Path, list[str]], np.ndarray]  # of texts, by the model in a folder
 
 
 def compare(
-    trained: TrainedModel, folder: Path, logits: Logits, number: int
+    trained: TrainedModel, folder: Path, outputs: Outputs, number: int
 ) -> tuple[float, int, int]:
     """Compare an export with its run on ``number`` texts, evenly spread over the test split.
 
+    Classes and labels are equal or not; scores and vectors within ``TOLERANCE``.
+
     Returns:
-        The largest difference of two logits, the number of equal predictions, the number of texts.
+        The largest difference of two outputs, the number of texts with equal predictions (or
+        vectors), the number of texts.
     """
     texts = _test_texts(trained)
     rows = np.linspace(0, len(texts) - 1, min(number, len(texts))).round().astype(int)
     texts = [texts[row] for row in np.unique(rows)]
-    own, exported = trained.logits(texts).numpy(), logits(folder, texts)
-    equal = own.argmax(axis=1) == exported.argmax(axis=1)
-    return float(np.abs(exported - own).max()), int(equal.sum()), len(texts)
+    compute = trained.logits if trained.record.task in ONE_TEXT else trained.vectors
+    own, exported = compute(texts).numpy(), outputs(folder, texts)
+    difference = np.abs(exported - own)
+    equal = {
+        "classification": own.argmax(axis=1) == exported.argmax(axis=1),
+        "multilabel": ((own > 0) == (exported > 0)).all(axis=1),
+    }.get(trained.record.task, difference.max(axis=1) <= TOLERANCE * np.abs(own).max())
+    return float(difference.max()), int(equal.sum()), len(texts)
 
 
 @contextmanager
@@ -89,18 +112,23 @@ def save_tokenizer(encoder: PretrainedEncoder, padding_side: str, folder: Path) 
     tokenizer.save_pretrained(folder)
 
 
-def write_description(trained: TrainedModel, folder: Path, logits: Logits) -> None:
-    """Write ``classifier.json`` and a README with the source of ``logits``."""
+def write_description(
+    trained: TrainedModel, folder: Path, outputs: Outputs, program: str = ""
+) -> None:
+    """Write ``poolbench.json`` and a README with a program; by default one with ``outputs``."""
     run, prefix = trained.record.run, getattr(trained.model.encoder, "prefix", "")
     description = {"classes": trained.record.data.classes, "prefix": prefix}
     description |= {"run": run.model_dump(exclude={"config"}), "metrics": trained.record.metrics}
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, ensure_ascii=False))
-    readme = README.format(run=run, source=inspect.getsource(logits), name=logits.__name__)
-    (folder / "README.md").write_text(readme)
+    use = USES.get(trained.record.task, COSINES)
+    source = inspect.getsource(outputs)
+    program = program or PROGRAM.format(source=source, name=outputs.__name__, use=use)
+    made = "trained" if trained.record.trained else "tested"
+    (folder / "README.md").write_text(README.format(run=run, made=made, program=program))
 
 
 def _test_texts(trained: TrainedModel) -> list[str]:
     """Those kept in the folder of the study, else those of the dataset."""
     record = trained.record
     kept = read_test_texts(record, Path(*record.folder.resolve().parts[:-4]))
-    return kept or list(trained.session.inputs(trained.config).splits["test"]["text"])
+    return kept or trained.session.inputs(trained.config).test_texts

@@ -11,9 +11,10 @@ from torch import Tensor
 from poolbench.core.errors import UserError
 from poolbench.data.collate import Batch
 from poolbench.data.tokenized import tokenize_texts
-from poolbench.runs.record import RECORD, RunRecord, read_record
+from poolbench.inference.finished import check_one_text, finished_run
+from poolbench.runs.record import RECORD, RunRecord
 from poolbench.training.callbacks import is_intact
-from poolbench.training.config import Config, check_components, target_of, validate
+from poolbench.training.config import Config, check_components, validate
 from poolbench.training.model import PooledModel, build_parts, build_task, required_layers
 from poolbench.training.session import Session
 
@@ -53,13 +54,14 @@ class TrainedModel:
         Raises:
             UserError: the task predicts something of two texts.
         """
-        if target_of(self.config.task).columns.texts == 2:
-            raise UserError(
-                f"{self.record.run.label}: task={self.record.task} predicts something of two "
-                "texts; export the pooled vectors with scripts/export.py"
-            )
+        check_one_text(self.record)
         found = [self.model(batch) for batch in self.batches(texts)]
         return torch.cat(found) if found else torch.zeros(0, self.model.head.output_dim)
+
+    def probabilities(self, logits: Float[Tensor, "N C"]) -> Float[Tensor, "N C"]:
+        """Of each class, which sum to 1; or of each label, by itself."""
+        labels = self.record.task == "multilabel"
+        return logits.sigmoid() if labels else logits.softmax(dim=1)
 
     @torch.inference_mode()
     def vectors(self, texts: Sequence[str]) -> Float[Tensor, "N P"]:
@@ -78,7 +80,7 @@ def load(folder: Path, session: Session | None = None) -> TrainedModel:
             changed.
     """
     session = session or Session()
-    record = _finished(folder)
+    record = finished_run(folder)
     config = validate(record.run.config)
     check_components(config)
     encoder = session.encoder(config)
@@ -98,18 +100,6 @@ def load(folder: Path, session: Session | None = None) -> TrainedModel:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{folder} was written by another version of the code: {reason}") from error
     return TrainedModel(record, config, model.eval(), session)
-
-
-def _finished(folder: Path) -> RunRecord:
-    try:
-        record = read_record(folder)
-    except FileNotFoundError as error:
-        below = min(folder.rglob(RECORD), default=None)
-        hint = f"it contains runs: use {below.parent}" if below else "not a finished run"
-        raise UserError(f"{folder} has no {RECORD}: {hint}") from error
-    if not record.ok:
-        raise UserError(f"{folder}: the status of the run is {record.status}: {record.error}")
-    return record
 
 
 def _weights(path: Path) -> dict[str, Tensor]:

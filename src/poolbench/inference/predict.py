@@ -1,4 +1,4 @@
-"""Read texts and classify them.
+"""Read texts and predict their class, their labels or their score.
 
 This module does not import torch: a file that cannot be read is reported at once.
 """
@@ -21,10 +21,13 @@ BLOCK = 1 << 16  # bytes
 
 
 def predict(trained: "TrainedModel", texts: Sequence[str], top: int) -> Iterator[dict[str, Any]]:
-    """For each text its label and the ``top`` most probable classes, most probable first.
+    """For each text its score, or its label or labels and the ``top`` most probable classes.
+
+    The most probable one is first. Of several labels those more probable than 1/2 are predicted.
 
     Raises:
-        UserError: a text contains half a surrogate pair, which no tokenizer accepts.
+        UserError: a text contains half a surrogate pair, which no tokenizer accepts; or the task
+            needs two texts.
     """
     for start in range(0, len(texts), GROUP):
         group = texts[start : start + GROUP]
@@ -32,14 +35,19 @@ def predict(trained: "TrainedModel", texts: Sequence[str], top: int) -> Iterator
             "".join(group).encode()
         except UnicodeEncodeError as error:
             raise UserError(f"not Unicode text: {error}") from error
-        probabilities = trained.logits(group).double().softmax(dim=1)
-        best = probabilities.topk(min(top, len(trained.classes)), dim=1)
-        values, places = (part.tolist() for part in best)
-        for text, of, classes in zip(group, values, places, strict=True):
+        outputs = trained.logits(group).double()
+        if trained.record.task == "regression":
+            for text, (score,) in zip(group, outputs.tolist(), strict=True):
+                yield {"text": text, "score": round(score, 6)}
+            continue
+        values, places = trained.probabilities(outputs).sort(dim=1, descending=True)
+        for text, of, classes in zip(group, values.tolist(), places.tolist(), strict=True):
             found = {trained.classes[c]: round(p, 6) for c, p in zip(classes, of, strict=True)}
             label, probability = next(iter(found.items()))
-            answer = {"text": text, "label": label, "probability": probability}
-            yield answer | {"probabilities": found}
+            answer: dict[str, Any] = {"label": label, "probability": probability}
+            if trained.record.task == "multilabel":
+                answer = {"labels": list(found)[: sum(p > 0.5 for p in of)]}
+            yield {"text": text, **answer, "probabilities": dict([*found.items()][:top])}
 
 
 def read_file(path: Path, column: str = "text") -> list[str]:

@@ -15,6 +15,8 @@ TaskName = Literal[
     "similarity",
     "retrieval",
 ]
+# These predict something of one text; all others need two.
+ONE_TEXT: tuple[TaskName, ...] = ("classification", "multilabel", "regression")
 Metric = Literal[
     "accuracy",
     "f1_macro",

@@ -5,7 +5,7 @@ from pathlib import Path
 from poolbench.core.errors import UserError
 from poolbench.runs.predictions import LAYOUTS
 from poolbench.runs.protocol import ONE_TEXT, TaskName
-from poolbench.runs.record import RECORD, RunRecord, read_record
+from poolbench.runs.record import RECORD, UNTRAINED, RunRecord, read_record
 
 
 def finished_run(folder: Path) -> RunRecord:
@@ -46,4 +46,13 @@ def check_explainable(*records: RunRecord) -> None:
         raise UserError(
             f"{first.run.label}: task={first.task} predicts no class of one text, and only a "
             f"class is explained: use a run of {possible}"
+        )
+
+
+def check_vectors(record: RunRecord) -> None:
+    """Raise UserError unless pooled vectors are compared with each other, without a head."""
+    if record.task not in UNTRAINED:
+        raise UserError(
+            f"{record.run.label}: the vectors of task={record.task} are not compared with each "
+            f"other: use a run of {' or '.join(UNTRAINED)}"
         )

@@ -12,7 +12,16 @@ from pydantic import ValidationError
 
 from poolbench.core.errors import UserError
 from poolbench.core.io import atomic_write
-from poolbench.report import curves, explained, figures, narrative, overview, predicted, tables
+from poolbench.report import (
+    curves,
+    explained,
+    figures,
+    narrative,
+    overview,
+    predicted,
+    tables,
+    vectors,
+)
 from poolbench.report.caveats import caveats
 from poolbench.report.cells import to_csv
 from poolbench.report.features import named_by_features
@@ -76,6 +85,9 @@ def figures_of(findings: Findings) -> dict[str, dict[str, list[Figure]]]:
     }
     for task in (task for task in findings.tasks if task.layered):
         found[task.name]["layers"] = [layers_by_poolers(task, metric)]
+    for task in findings.tasks:
+        if figure := vectors.by_bytes(task, looks):
+            found[task.name]["vectors"] = [figure]
     found[ACROSS] = {"forest": [*figures.forests(findings.across, looks)]}
     return {
         name: {section: [f for f in drawn if f] for section, drawn in sections.items()}
@@ -90,7 +102,8 @@ def report_files(findings: Findings) -> dict[str, str]:
     except RecordError as error:
         explanations = Explanations()
         findings = replace(findings, notes=[*findings.notes, f"{error}: it is left out."])
-    context = {"findings": findings, "tables": tables, "narrative": narrative}
+    findings = replace(findings, notes=[*findings.notes, *vectors.unusable(findings)])
+    context = {"findings": findings, "tables": tables, "narrative": narrative, "vectors": vectors}
     context |= {"caveats": caveats}
     answers = [narrative.answer(task, findings.protocol.metric) for task in findings.tasks]
     controls = any(control(s.pooler) for task in findings.tasks for s in task.standings)

@@ -90,7 +90,8 @@ class Progress(pl.Callback):
         known = known or ([spent / self.done] if self.done else [])
         if not known or not self.waiting:
             return ""
-        usual = [statistics.fmean(known)]
+        # The first run may encode for all: half of the runs took less.
+        usual = [statistics.median(known)]
         each = [statistics.fmean(self.seconds.get(s.variant, usual)) for s in self.waiting]
         return f", about {clock(sum(each) - min(spent, each[0]))} left"
 

@@ -12,9 +12,10 @@ from scipy import stats
 from poolbench.encoders import feature_cache
 from poolbench.runs.predictions import LAYOUTS
 from poolbench.runs.protocol import METRICS
-from poolbench.runs.record import RunRecord
+from poolbench.runs.record import RunRecord, read_record
 from poolbench.tasks.classification import RecallAtFalsePositives
 from poolbench.tasks.heads import CosineHead, PairFeatures
+from poolbench.training.config import Config
 from poolbench.training.session import Session
 from tests.conftest import plan, rejection, train
 
@@ -125,8 +126,6 @@ def test_similarity_agrees_with_sentence_transformers(
     (spec,) = plan(
         tmp_path, "task=similarity", *TINY, write_rows(tmp_path, "similarity"), session=session
     )
-    from poolbench.training.config import Config
-
     config = Config.model_validate(spec.config)
     inputs, model = session.inputs(config), session.new_model(config)
     (vectors,) = feature_cache.pooled_vectors([model.pool], model.encoder, inputs.data)
@@ -177,7 +176,7 @@ def test_runs_that_train_nothing_share_one_pass_of_the_encoder(
         passes.append(len(pools))
         return compute(pools, *args)
 
-    monkeypatch.setattr("poolbench.training.session.pooled_vectors", counted)
+    monkeypatch.setattr("poolbench.training.vectors.pooled_vectors", counted)
     rows = write_rows(tmp_path, "similarity")
     common = ("task=similarity", "encoder=scratch", *TINY[1:], rows, "layers=layer")
     swept = plan(tmp_path / "map", *common, "pooler=mean,max,cls", "layers.index=0,1,2")
@@ -187,8 +186,6 @@ def test_runs_that_train_nothing_share_one_pass_of_the_encoder(
     alone = plan(tmp_path / "alone", *common, "pooler=max", "layers.index=1")
     assert train(alone)
     (same,) = [spec for spec in swept if spec.variant == alone[0].variant]
-    from poolbench.runs.record import read_record
-
     found, expected = (read_record(s.folder).predictions.outputs for s in (same, alone[0]))
     np.testing.assert_allclose(found, expected, atol=2e-6)
 
@@ -253,3 +250,30 @@ def test_a_file_of_test_pairs_is_enough_where_nothing_is_trained(run: Run, tmp_p
     assert "the dataset has no training split" in message
     needed = rejection(lambda: plan(tmp_path, *TINY, f"dataset.test={rows}"))
     assert needed.startswith("dataset.train needs a value")
+
+
+def test_vectors_of_one_dataset_never_serve_another(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    first = write_rows(tmp_path, "similarity", 120)
+    second = write_rows(tmp_path / "more", "similarity", 200)
+    common = ("task=similarity", *TINY)
+    expected = {}
+    for rows in (first, second):
+        for pooler in ("mean", "max"):
+            (spec,) = plan(tmp_path / "alone", *common, rows, f"pooler={pooler}")
+            assert train([spec])
+            expected[spec.variant] = read_record(spec.folder).metrics["test/spearman"]
+    session = Session()
+    both = f"{first},{second.removeprefix('dataset.train=')}"
+    assert train(plan(tmp_path / "both", *common, first, "pooler=max", session=session), session)
+    specs = plan(tmp_path / "both", *common, both, "pooler=max,mean", session=session)
+    assert train(specs, session)
+    found = {s.variant: read_record(s.folder).metrics["test/spearman"] for s in specs}
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert len(set(found.values())) == 4
+
+
+def test_folds_need_something_to_train(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path, "similarity")
+    message = rejection(lambda: plan(tmp_path, "task=similarity", *TINY, rows, "split=cv3"))
+    assert "nothing is trained" in message

@@ -4,9 +4,8 @@ import copy
 import functools
 import inspect
 import json
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,10 +33,10 @@ from poolbench.training.certificate import certify
 from poolbench.training.config import Config, build, target_of
 from poolbench.training.inputs import Inputs
 from poolbench.training.model import PooledModel, build_parts, build_task, required_layers
+from poolbench.training.vectors import UntrainedVectors
 
 T = TypeVar("T")
 TIMED_BATCHES = 6
-SHARE_OF_MEMORY = 1 / 3  # for the pooled vectors of several runs
 
 
 class Session:
@@ -51,12 +50,7 @@ class Session:
     def __init__(self) -> None:
         set_matmul_precision()
         self._kept: dict[str, dict[str, Any]] = {}
-        self._expected: Sequence[Config] = ()
-        self._vectors: dict[str, torch.Tensor] = {}
-
-    def expect(self, configs: Sequence[Config]) -> None:
-        """The runs to come: one pass of the encoder serves all that train nothing."""
-        self._expected = configs
+        self.untrained = UntrainedVectors()
 
     def encoder(self, config: Config) -> Encoder:
         """The encoder, as loaded."""
@@ -122,7 +116,7 @@ class Session:
         """The model that a run starts from, on cached features if its encoder is frozen."""
         model, inputs = self.new_model(config), self.inputs(config)
         if not model.learns and model.has_fixed_vectors:
-            model.vectors = self._untrained_vectors(config)
+            model.vectors = self.untrained.take(config, self)
         elif model.learns and inputs.encoder.tuning == "frozen" and config.cache.enabled:
             read = model.encoder.layers
             key = _key(inputs.digests["tokens"], config.encoder, read, config.batching)
@@ -148,35 +142,6 @@ class Session:
         if config.trainer.compile:
             model.encoder.compile(mode=config.trainer.compile)
         return model
-
-    def _untrained_vectors(self, config: Config) -> torch.Tensor:
-        """Pooled vectors of a run that trains nothing, computed with those of others to come."""
-
-        def name(other: Config) -> str:
-            return _key(other.pooler, other.layers, config.pooled_tokens)
-
-        def shared(other: Config) -> str:
-            return other.model_dump_json(
-                include={"dataset", "encoder", "task", "batching", "pooled_tokens", "split"}
-            )
-
-        if (wanted := name(config)) not in self._vectors:
-            data = self.inputs(config).data
-            same = [other for other in self._expected if shared(other) == shared(config)]
-            parts = {name(other): self.parts(other) for other in (config, *same)}
-            read = {required_layers(*part[:2], self.encoder(config)) for part in parts.values()}
-            encoder = self.run_encoder(config, tuple(sorted(set().union(*read))))
-            models = {name: PooledModel(encoder, *part) for name, part in parts.items()}
-            room = SHARE_OF_MEMORY * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-            chosen = {}
-            for key, model in models.items():
-                room -= 4 * len(data.lengths) * model.pooler.output_dim
-                if key == wanted or (room > 0 and not model.learns and model.has_fixed_vectors):
-                    chosen[key] = model.pool
-            shown = config.trainer.enable_progress_bar
-            found = pooled_vectors([*chosen.values()], encoder, data, config.pooled_tokens, shown)
-            self._vectors = dict(zip(chosen, found, strict=True))
-        return self._vectors.pop(wanted)
 
     def run_encoder(self, config: Config, layers: tuple[int, ...]) -> Encoder:
         """A copy of the encoder as a run uses it: it computes these layers, packed if configured.

@@ -65,6 +65,11 @@ def plan(requests: Sequence[RunRequest], session: Session) -> list[RunSpec]:
     for group in itertools.chain.from_iterable(by_inputs.values()):
         config = group[0].config
         if not session.learns(config):
+            if config.folds:
+                raise UserError(
+                    f"split={config.split}: nothing is trained, so every example is tested anyway; "
+                    "set dataset.test and leave out split"
+                )
             # The result is the same for every seed.
             own = tuple(o for o in group[0].overrides if not o.startswith("seed="))
             group = [replace(group[0], seed=0, overrides=own)]
@@ -103,7 +108,11 @@ def declare_runs(specs: Sequence[RunSpec]) -> None:
 def run_all(specs: Sequence[RunSpec], session: Session) -> None:
     """Train the runs in this process; those that another process is training come last."""
     stale = 0
-    session.expect([Config.model_validate(spec.config) for spec in specs])
+    session.untrained.expected = [
+        Config.model_validate(spec.config)
+        for spec in specs
+        if spec.config["rerun"] or not (spec.folder / RECORD).exists()
+    ]
     with Progress(specs) as progress:
         for wait in (False, True):
             for spec in list(progress.waiting):

@@ -91,6 +91,26 @@ def test_spearman_of_bits_is_that_of_hamming_distances(measured, session) -> Non
     assert found(costs, "binary", width).value == pytest.approx(100 * expected, abs=1e-3)
 
 
+def test_spearman_of_codes_is_that_of_sentence_transformers(measured, session) -> None:
+    quantization = pytest.importorskip("sentence_transformers.util.quantization")
+    trained, costs = measured("similarity", "pooler=max")
+    splits, width = session.inputs(trained.config).splits, trained.model.pooler.output_dim // 2
+
+    def cut(texts: list[str]) -> np.ndarray:
+        vectors = trained.vectors(texts)[:, :width].numpy()
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    of = {name: [*table["text"][:], *table["text_b"][:]] for name, table in splits.items()}
+    calibration = cut([*({*of["train"], *of["validation"]} - {*of["test"]})])
+    codes = quantization.quantize_embeddings(
+        cut(of["test"]), "int8", calibration_embeddings=calibration
+    )
+    u, v = np.split(codes.astype(float), 2)
+    cosines = (u * v).sum(1) / np.linalg.norm(u, axis=1) / np.linalg.norm(v, axis=1)
+    expected = stats.spearmanr(splits["test"]["label"][:], cosines.round(DECIMALS)).statistic
+    assert found(costs, "int8 codes", width).value == pytest.approx(100 * expected, abs=0.05)
+
+
 def test_cut_vectors_rank_documents_as_a_loop_does(measured, session) -> None:
     trained, costs = measured("retrieval", "pooler=max")
     data, width = session.inputs(trained.config).data, trained.model.pooler.output_dim // 8

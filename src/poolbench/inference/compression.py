@@ -115,6 +115,7 @@ def vector_costs(trained: TrainedModel) -> VectorCosts:
             )
             costs.append(cost)
     model.vectors = None
+    model.to("cpu")
     return VectorCosts(predictions_sha256=record.predictions_sha256, metric=metric, costs=costs)
 
 

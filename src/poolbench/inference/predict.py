@@ -38,7 +38,7 @@ def predict(trained: "TrainedModel", texts: Sequence[str], top: int) -> Iterator
         outputs = trained.logits(group).double()
         if trained.record.task == "regression":
             for text, (score,) in zip(group, outputs.tolist(), strict=True):
-                yield {"text": text, "score": round(score, 6)}
+                yield {"text": text, "score": float(f"{score:.7g}")}  # the digits of float32
             continue
         values, places = trained.probabilities(outputs).sort(dim=1, descending=True)
         for text, of, classes in zip(group, values.tolist(), places.tolist(), strict=True):

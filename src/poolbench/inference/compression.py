@@ -34,7 +34,7 @@ LEVELS = 256  # of int8
 
 
 def int8_codes(vectors: Float[Tensor, "N W"], ranges: Float[Tensor, "2 W"]) -> Tensor:
-    """Integers from -128 to 127 (N, W): the range of each dimension in 256 equal steps.
+    """Integers from -128 to 127 (N, W): steps of 1/255 of the range of each dimension.
 
     As ``sentence_transformers.util.quantization`` makes them; values outside are clipped.
     """

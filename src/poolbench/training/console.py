@@ -5,7 +5,7 @@ import sys
 import textwrap
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import pytorch_lightning as pl
@@ -32,6 +32,7 @@ class Progress(pl.Callback):
         self.several = [
             k for k in ("dataset", "encoder") if len({getattr(s, k) for s in specs}) > 1
         ]
+        self.varying = _varying({spec.variant: spec for spec in specs}.values())
         shown = all(spec.setting("trainer.enable_progress_bar") for spec in specs)
         self.terminal = shown and sys.stdout.isatty()
         self.live = Live(console=get_console(), auto_refresh=False, transient=True)
@@ -97,7 +98,8 @@ class Progress(pl.Callback):
 
     def _name(self, spec: RunSpec) -> str:
         place = " × ".join(getattr(spec, key) for key in self.several)
-        return f"{spec.pooler}{f' on {place}' if place else ''}, seed {spec.seed}"
+        name = _named(spec, self.varying)
+        return f"{name}{f' on {place}' if place else ''}, seed {spec.seed}"
 
     def _count(self, timed: bool) -> str:
         failed = f", {self.failed} failed" if self.failed else ""
@@ -214,7 +216,7 @@ def _print_sweep(results: Sequence[RunRecord]) -> None:
             tables[place] = _new_table(first, second)
         table = tables[place]
         table.add_row(
-            f"{spec.pooler} {_differences(spec, namesakes)}".strip(),
+            _named(spec, _varying(namesakes)),
             str(len(records)),
             _mean([record.metrics[first] for record in records]),
             f"{statistics.fmean(record.metrics[second] for record in records):.4f}",
@@ -237,15 +239,21 @@ def _new_table(*metrics: str) -> Table:
     return table
 
 
-def _differences(own: RunSpec, others: Sequence[RunSpec]) -> str:
-    """The settings in which a run differs from others of the same pooler."""
-    settings = [other.settings for other in others]
-    return " ".join(
-        format_setting(key, value)
-        for key, value in own.settings.items()
-        if not key.startswith(("dataset.", "encoder."))
-        and any(other.get(key) != value for other in settings)
-    )
+def _varying(specs: Iterable[RunSpec]) -> list[str]:
+    """Settings in which runs of one pooler differ, except those of dataset and encoder."""
+    values: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for spec in specs:
+        for key, value in spec.settings.items():
+            if not key.startswith(("dataset.", "encoder.")):
+                values[spec.pooler, key].add(str(value))
+    return list(dict.fromkeys(key for (_, key), found in values.items() if len(found) > 1))
+
+
+def _named(spec: RunSpec, varying: Iterable[str]) -> str:
+    """The pooler of a run, with those of its settings in which runs differ."""
+    settings = spec.settings
+    own = (format_setting(key, settings[key]) for key in varying if key in settings)
+    return " ".join([spec.pooler, *own])
 
 
 def _mean(values: Sequence[float]) -> str:

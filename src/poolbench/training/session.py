@@ -193,9 +193,10 @@ class Session:
         """``perf/*``, measured on the test split once for all runs of a variant."""
 
         def measure() -> dict[str, float]:
+            whole = self.run_encoder(config, (self.encoder(config).depth,))
             return throughput.measure(
                 self.computing_model(config, model),
-                self.task(config),
+                throughput.reference_model(whole, self.task(config)),
                 self.test_batches(config, TIMED_BATCHES),
                 trainer.strategy.root_device,
                 trainer.precision_plugin.forward_context,

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from poolbench.data.collate import Batch
+from poolbench.encoders.base import Encoder
 from poolbench.encoders.layer_mix import SingleLayer
 from poolbench.poolers.mean import MeanPooler
 from poolbench.tasks.base import Task
@@ -24,11 +25,11 @@ SECONDS = 1.5  # for each of the two measurements
 FEWEST_ROUNDS = 5
 
 
-def reference_model(model: PooledModel, task: Task) -> PooledModel:
-    """The model that throughput is relative to: ``mean`` over the last layer, a linear head."""
-    encoder = model.encoder.with_layers((model.encoder.depth,))
-    if model.encoder.packed:
-        encoder.pack()
+def reference_model(encoder: Encoder, task: Task) -> PooledModel:
+    """The model that throughput is relative to: ``mean`` over the last layer, a linear head.
+
+    ``encoder`` is whole: that of a model may end after the highest layer in use.
+    """
     width = encoder.hidden_dim
     layers = SingleLayer(width, encoder.depth, -1)
     return PooledModel(encoder, layers, MeanPooler(width), task.head(width, LinearHead))
@@ -36,12 +37,14 @@ def reference_model(model: PooledModel, task: Task) -> PooledModel:
 
 def measure(
     model: PooledModel,
-    task: Task,
+    reference: PooledModel,
     batches: list[Batch],
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> dict[str, float]:
     """``perf/*`` of a model that computes hidden states itself, in about three seconds.
+
+    ``reference`` is :func:`reference_model`.
 
     * ``inference_samples_per_sec``: end to end from token ids to outputs, in eval mode.
     * ``relative_throughput``: the same over that of the reference; the comparable figure.
@@ -49,7 +52,7 @@ def measure(
       on a batch of the same size and median length.
     """
     batches = [batch.to(device) for batch in batches]
-    model, reference = (each.to(device).eval() for each in (model, reference_model(model, task)))
+    model, reference = (each.to(device).eval() for each in (model, reference))
     middle = sorted(batches, key=lambda batch: batch.input_ids.shape[1])[len(batches) // 2]
     with torch.no_grad(), autocast():
         states = model.encoder(middle).detach()

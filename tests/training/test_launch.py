@@ -44,7 +44,6 @@ REJECTED = {
     "optimizer.lr=nan": "optimizer.lr=nan",
     "optimizer.schedule=lin": "'linear', 'cosine' or 'constant'",
     "encoder=pretrained": "encoder.name needs a value",
-    "dataset=files": "dataset.train needs a value",
     "pooler=control/mlp_mean": "matched.width needs a value",
     "study=../elsewhere": "plain name",
     "comparison.looks=[5,5]": "ascending",

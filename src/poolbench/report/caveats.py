@@ -1,6 +1,7 @@
 """What limits the conclusions of a study, in whole sentences."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 from poolbench.report.rendering import render
 from poolbench.report.summary import Findings, Task, control
@@ -9,6 +10,7 @@ from poolbench.runs.record import RunRecord
 from poolbench.runs.study import varying_settings
 from poolbench.stats.verdict import Word
 
+TRAINING = ("optimizer.", "head.", "batch_size", "patience", "trainer.max_epochs")
 # Metrics that are no mean over examples: their scores are jackknife pseudo-values.
 JACKKNIFED = ("f1_macro", "f1_micro", "spearman", "pearson")
 
@@ -25,6 +27,7 @@ def caveats(findings: Findings) -> list[str]:
         beaten_by_controls=_beaten_by_controls,
         improving=_improving,
         tunings={r.run.setting("encoder.tuning") for r in runs},
+        unequal=_unequal(runs),
         looks=_looks(findings),
         cut=max((r.data.cut_texts for r in runs), default=0),
         trained=any(task.trained for task in findings.tasks),
@@ -32,6 +35,16 @@ def caveats(findings: Findings) -> list[str]:
         pseudo=METRIC_NAMES[metric] if (metric := findings.protocol.metric) in JACKKNIFED else "",
     )
     return [line for line in text.splitlines() if line]
+
+
+def _unequal(runs: Sequence[RunRecord]) -> list[str]:
+    """Settings of training in which runs differ."""
+    values: dict[str, set[str]] = defaultdict(set)
+    for record in runs:
+        for key, value in record.run.settings.items():
+            if key.startswith(TRAINING):
+                values[key].add(str(value))
+    return sorted(key for key, found in values.items() if len(found) > 1)
 
 
 def _looks(findings: Findings) -> str:

@@ -256,5 +256,5 @@ def _ahead(task: Task, chosen: Standing) -> str:
 
 def _caveat(task: Task) -> str:
     """What the configuration says about the encoder: it may favour a pooler."""
-    runs = [r.run.setting("encoder.caveat") for s in task.standings for r in s.finished]
-    return " ".join(dict.fromkeys(f"Note: {' '.join(text.split())}" for text in runs if text))
+    notes = (note for s in task.standings for r in s.finished for note in r.notes)
+    return " ".join(dict.fromkeys(f"Note: {' '.join(note.split())}" for note in notes))

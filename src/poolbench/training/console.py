@@ -192,10 +192,9 @@ def best_validation(record: RunRecord) -> float | None:
 
 
 def _measured(record: RunRecord) -> list[str]:
-    """Names of the test metrics of a record, the one that the study compares first."""
-    first = f"test/{record.run.setting('comparison.metric')}"
-    names = [f"test/{name}" for name in METRIC_NAMES if f"test/{name}" in record.metrics]
-    return sorted(names, key=lambda name: name != first)
+    """Names of the test metrics of a task, the one that the study compares first."""
+    chosen = record.run.setting("comparison.metric")
+    return [f"test/{name}" for name in sorted(METRICS[record.task], key=lambda n: n != chosen)]
 
 
 def _print_sweep(results: Sequence[RunRecord]) -> None:

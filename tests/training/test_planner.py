@@ -52,3 +52,21 @@ def test_an_encoder_that_trains_caches_nothing(tmp_path: Path) -> None:
     found = estimate(planned(tmp_path, "encoder.tuning=full", "pooler=mean"), Session())
     assert found.cache_gb == (0.0, 0.0)
     assert found.training_s[1] > 0
+
+
+def test_runs_that_train_nothing_cost_one_pass_of_the_encoder(tmp_path: Path) -> None:
+    texts = tmp_path / "texts.csv"
+    texts.write_text(
+        "text\n" + "".join(f"the film number {i} is long but good\n" for i in range(90))
+    )
+    halves = ["task=retrieval", "dataset=files", f"dataset.test={texts}", "dataset.pairs=halves"]
+    both = [*TINY, *halves, "dataset.max_examples=null", "pooler=mean,max"]
+    session, output = Session(), tmp_path / "out"
+    before = estimate(plan(output, *both, session=session), session)
+    assert before.runs == (2, 0)
+    assert before.encoding_s > 0
+    assert before.cache_gb == (0.0, 0.0)
+    assert not output.exists()
+    train(plan(output, *both, session=session), session)
+    after = estimate(plan(output, *both, session=session), session)
+    assert (after.runs, after.encoding_s, after.training_s) == ((2, 2), 0.0, (0.0, 0.0))

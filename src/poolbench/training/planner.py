@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from poolbench.encoders.feature_cache import cache_file, cache_hidden_states, cache_size_gb
 from poolbench.runs.identity import RunSpec
 from poolbench.stats.power import typical_difference
@@ -14,13 +16,14 @@ from poolbench.stats.verdict import plural
 from poolbench.training.config import Config
 from poolbench.training.console import clock
 from poolbench.training.model import required_layers
-from poolbench.training.run import train_run
+from poolbench.training.run import make_trainer, train_run
 from poolbench.training.session import Session
 from poolbench.training.sweep import existing_record
 
 # Examples of a sample: enough steps to time, few enough to wait for.
 SAMPLE = {"frozen": 640, "full": 128}
 LONGER = 3  # epochs of the second of two samples; the first has one
+TIMED_TEXTS = 128  # by which the time of the encoder is estimated
 EVALUATED = 1 / 3  # cost of an example that is only evaluated, relative to one trained on
 
 
@@ -61,21 +64,25 @@ def estimate(specs: Sequence[RunSpec], session: Session) -> Estimate:
     variants: dict[str, list[RunSpec]] = defaultdict(list)
     for spec in waiting:
         variants[spec.variant].append(spec)
-    shortest = longest = memory = 0.0
+    untrained = [g[0] for g in variants.values() if not session.learns(_config(g[0]))]
+    fixed, passes, memory = _untrained_cost(untrained, session)
+    shortest = longest = fixed
+    variants = {k: g for k, g in variants.items() if g[0] not in untrained}
     with tempfile.TemporaryDirectory() as folder:  # one for all, so hidden states are shared
         for group in variants.values():
-            config = Config.model_validate(group[0].config)
+            config = _config(group[0])
             fixed, epoch, used = _cost(group[0], session, folder)
             epochs = config.trainer.max_epochs
             shortest += len(group) * (fixed + epoch * min(epochs, config.patience + 1))
             longest += len(group) * (fixed + epoch * epochs)
             memory = max(memory, used)
         one_each = {spec.variant: spec for spec in specs}.values()
-        sizes, missing, encoding = _caches(one_each, session, folder)
+        trained = [spec for spec in one_each if session.learns(_config(spec))]
+        sizes, missing, encoding = _caches(trained, session, folder)
     return Estimate(
         (len(specs), len(specs) - len(waiting)),
         (sum(sizes), missing),
-        encoding,
+        encoding + passes,
         (shortest, longest),
         memory + max(sizes, default=0.0),
         _findable(specs, session),
@@ -102,6 +109,40 @@ def _findable(specs: Sequence[RunSpec], session: Session) -> dict[str, tuple[flo
             seeds, examples, poolers - 1, *chosen, config.folds > 0
         )
     return found
+
+
+def _untrained_cost(specs: Sequence[RunSpec], session: Session) -> tuple[float, float, float]:
+    """Seconds of runs that train nothing, seconds of the encoder for all of them, and GB.
+
+    The encoder runs once over the texts of each dataset; a few of them are timed.
+    """
+    fixed = passes = memory = 0.0
+    shared: dict[str, list[Config]] = defaultdict(list)
+    for config in map(_config, specs):
+        shared[config.model_dump_json(include={"dataset", "encoder", "task"})].append(config)
+    for inputs, configs in shared.items():
+        first, data = configs[0], session.inputs(configs[0]).data
+        model = session.new_model(first)
+        few = data.lengths.argsort()[:: max(1, len(data.lengths) // TIMED_TEXTS)]
+        started = time.perf_counter()
+        with torch.no_grad():
+            for rows in few.split(32):
+                model.encoder(model.encoder.collate(data.one_text_each(), rows))
+        seconds = time.perf_counter() - started
+        passes += seconds * len(data.ids) / int(data.lengths[few].sum())
+        started = time.perf_counter()
+        if first.certify:
+            session.certificate(first, inputs, model)
+        if first.measure:
+            session.throughput(first, inputs, model, make_trainer(first))
+        fixed += len(configs) * (time.perf_counter() - started)
+        widths = (session.parts(config)[1].output_dim for config in configs)
+        memory = max(memory, 4 * len(data.lengths) * sum(widths) / 1e9)
+    return fixed, passes, memory
+
+
+def _config(spec: RunSpec) -> Config:
+    return Config.model_validate(spec.config)
 
 
 def _cost(spec: RunSpec, session: Session, folder: str) -> tuple[float, float, float]:

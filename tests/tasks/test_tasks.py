@@ -277,3 +277,12 @@ def test_folds_need_something_to_train(tmp_path: Path) -> None:
     rows = write_rows(tmp_path, "similarity")
     message = rejection(lambda: plan(tmp_path, "task=similarity", *TINY, rows, "split=cv3"))
     assert "nothing is trained" in message
+
+
+def test_documents_are_ranked_in_full_precision(run: Run, tmp_path: Path) -> None:
+    rows = write_rows(tmp_path, "retrieval")
+    full, half = (
+        run("task=retrieval", *TINY, rows, f"trainer.precision={precision}", f"study={precision}")
+        for precision in ("32-true", "bf16-mixed")
+    )
+    np.testing.assert_allclose(full.predictions.outputs, half.predictions.outputs, atol=1e-6)

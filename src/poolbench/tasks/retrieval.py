@@ -45,8 +45,8 @@ class Retrieval(Task):
     """No head and nothing to train, unless the pooler learns or the encoder is tuned.
 
     Then the loss is the cross-entropy over the documents of the batch, in which each query's own is
-    the target (in-batch negatives, temperature .05). Validation measures how often it ranks first.
-    The test ranks every document of the dataset for each query.
+    the target (in-batch negatives, temperature .05); other relevant ones count as wrong. Validation
+    measures how often it ranks first. The test ranks every document of the dataset for each query.
     """
 
     name = "retrieval"
@@ -82,8 +82,10 @@ class Retrieval(Task):
         vectors: Any = model.vectors
         assert self.relevance is not None
         relevance = self.relevance.to(vectors.device)
-        queries = unit(vectors[batch.text_ids[: len(batch)]])
-        scores = queries @ unit(vectors[relevance.corpus]).T
+        queries, documents = batch.text_ids[: len(batch)], relevance.corpus
+        # In half precision, which a trainer may ask for, thousands of documents would tie.
+        with torch.autocast(vectors.device.type, enabled=False):
+            scores = unit(vectors[queries]) @ unit(vectors[documents]).T
         return ranking_metrics(scores.round(decimals=DECIMALS), batch.example_ids, relevance)
 
     def test_measured(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, ...]:

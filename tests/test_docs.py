@@ -50,7 +50,14 @@ def test_every_example_runs_and_raises_what_is_written_below_it(
         assert message.split() == expected.split(), code
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.slow] * (page.name != "README.md"), id=page.name)
+        for page in PAGES
+        if commands(page)
+    ],
+)
 def test_every_command_composes(page: Path) -> None:
     for words in commands(page):
         runs = compose_runs(*(word for word in words if word != "-m"))

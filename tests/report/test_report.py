@@ -87,9 +87,9 @@ def test_nothing_is_recommended_where_nothing_beats_the_majority_class(tmp_path:
     assert rows["chance"] == 50
 
 
-def test_the_answer_has_the_caveat_of_the_encoder(tmp_path: Path) -> None:
-    config = {"encoder": {"caveat": "It was trained with mean pooling."}}
-    findings = findings_of(write_study(tmp_path / "noted", CLEAR, spec={"config": config}))
+def test_the_answer_has_what_a_reader_must_know(tmp_path: Path) -> None:
+    notes = ["It was trained with mean pooling."]
+    findings = findings_of(write_study(tmp_path / "noted", CLEAR, notes=notes))
     assert reason(findings).endswith("Note: It was trained with mean pooling.")
 
 

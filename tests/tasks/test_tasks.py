@@ -100,10 +100,10 @@ def test_the_record_of_a_task_follows_from_its_predictions(
 @pytest.mark.parametrize(
     ("task", "lr", "least"),
     [
-        ("multilabel", 0.03, 0.65),
-        ("regression", 0.03, 0.6),
         ("pair_classification", 0.03, 0.75),
-        ("similarity", 0.01, 0.5),
+        pytest.param("multilabel", 0.03, 0.65, marks=pytest.mark.slow),
+        pytest.param("regression", 0.03, 0.6, marks=pytest.mark.slow),
+        pytest.param("similarity", 0.01, 0.5, marks=pytest.mark.slow),
     ],
 )
 def test_what_the_texts_say_is_learned(

@@ -26,7 +26,16 @@ SMALL = [
 ]
 
 
-@pytest.mark.parametrize("choice", [*EXPERIMENTS, *DEBUG])
+LARGE = {"experiment=layer_map"}  # many runs to compose
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        pytest.param(choice, marks=[pytest.mark.slow] * (choice in LARGE))
+        for choice in [*EXPERIMENTS, *DEBUG]
+    ],
+)
 def test_it_composes(choice: str) -> None:
     assert compose_runs(choice)
 

@@ -128,6 +128,7 @@ def test_every_file_of_a_group_can_be_chosen(group: str) -> None:
     needs = {
         "files": "dataset.train=x.csv",
         "hub": "dataset.path=x",
+        "beir": "dataset.path=x",
         "pretrained": "encoder.name=x",
     }
     for path in (ROOT / "conf" / group).glob("*.yaml"):

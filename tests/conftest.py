@@ -127,3 +127,14 @@ def rejection(action: Callable[[], object]) -> str:
         action()
     assert "\n" not in str(rejected.value)
     return str(rejected.value)
+
+
+def scored_pairs(folder: Path) -> Path:
+    """A file of scored pairs."""
+    words = ["a", "film", "is", "long", "and", "slow", "but", "never", "dull", "or", "cold"]
+    rows = [
+        (f"{' '.join(words[: i % 9 + 1])} {i}", " ".join(words[i % 7 :]), i % 5) for i in range(99)
+    ]
+    path = folder / "pairs.csv"
+    path.write_text("text_a,text_b,score\n" + "".join(f"{a},{b},{s}\n" for a, b, s in rows))
+    return path

@@ -9,8 +9,8 @@ import pytest
 
 from poolbench.core.errors import UserError
 from poolbench.data.beir import beir
-from poolbench.data.columns import Columns
 from poolbench.data.loaders import digest
+from poolbench.data.needs import Columns
 
 RELEVANCE = Columns(2, "relevance")
 CORPUS = [{"_id": f"d{i}", "title": "Title" if i % 2 else "", "text": f"{i}"} for i in range(30)]

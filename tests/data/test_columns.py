@@ -4,7 +4,8 @@ import datasets
 import pytest
 
 from poolbench.core.errors import UserError
-from poolbench.data.columns import Columns, Names, typed
+from poolbench.data.columns import Names, typed
+from poolbench.data.needs import Columns
 from poolbench.data.tables import Table, from_dataset
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from poolbench.core.errors import UserError
 from poolbench.data import loaders
-from poolbench.data.columns import Columns
+from poolbench.data.needs import Columns
 from poolbench.data.queries import FIRST, SECOND, halves
 from poolbench.data.splits import cross_validation
 from poolbench.data.tables import Table

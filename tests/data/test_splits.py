@@ -9,8 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from poolbench.core.errors import UserError
-from poolbench.data.columns import Columns
 from poolbench.data.duplicates import count_duplicates
+from poolbench.data.needs import Columns
 from poolbench.data.splits import complete, cross_validation, folds
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from poolbench.core.errors import UserError
-from poolbench.data.columns import Columns
+from poolbench.data.needs import Columns
 from poolbench.data.synthetic import VOCABULARY
 from poolbench.data.synthetic_dials import (
     RELIABILITY,

@@ -9,7 +9,8 @@ import pytest
 
 from poolbench.core.errors import UserError
 from poolbench.data import loaders
-from poolbench.data.columns import Columns, Names, typed
+from poolbench.data.columns import Names, typed
+from poolbench.data.needs import Columns
 from poolbench.data.tables import Table, from_dataset
 
 LISTS = [["b"], [], ["a", "c"], ["b", "a"]] * 10

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from poolbench.core.errors import UserError
-from poolbench.data.columns import Columns
+from poolbench.data.needs import Columns
 from poolbench.data.verses import SHA256, read_verses, verses
 from tests.conftest import ROOT
 

@@ -10,7 +10,7 @@ from poolbench.runs.identity import flatten
 from poolbench.training import sweep
 from poolbench.training.launch import compose_runs
 from poolbench.training.session import Session
-from tests.conftest import ROOT, SMALL, TINY, train
+from tests.conftest import ROOT, SMALL, TINY, scored_pairs, train
 from tests.report.studies import Tags
 
 FOLDER = ROOT / "conf/experiment/published"
@@ -39,23 +39,12 @@ def test_the_sweep_contains_every_published_value(table: str) -> None:
         assert f"{value.value:.2f}" in header
 
 
-def pairs(folder: Path) -> Path:
-    """A file of scored pairs."""
-    words = ["a", "film", "is", "long", "and", "slow", "but", "never", "dull", "or", "cold"]
-    rows = [
-        (f"{' '.join(words[: i % 9 + 1])} {i}", " ".join(words[i % 7 :]), i % 5) for i in range(99)
-    ]
-    path = folder / "pairs.csv"
-    path.write_text("text_a,text_b,score\n" + "".join(f"{a},{b},{s}\n" for a, b, s in rows))
-    return path
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES)
 def test_it_ends_in_a_report_with_the_comparison(table: str, tmp_path: Path) -> None:
     command = [f"experiment=published/{table}", *STAND_IN, "seed=0,1", f"output_dir={tmp_path}"]
     if "Similarity" in compose_runs(*command)[0].config.task["_target_"]:
-        command += ["dataset=files", f"dataset.train={pairs(tmp_path)}"]
+        command += ["dataset=files", f"dataset.train={scored_pairs(tmp_path)}"]
     session = Session()
     specs = sweep.plan(compose_runs(*command), session)
     train(specs, session)

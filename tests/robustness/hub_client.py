@@ -9,8 +9,8 @@ import time
 
 from poolbench.core.errors import UserError
 from poolbench.data.beir import beir
-from poolbench.data.columns import Columns
 from poolbench.data.loaders import digest, hub
+from poolbench.data.needs import Columns
 from poolbench.encoders.huggingface import from_name
 
 

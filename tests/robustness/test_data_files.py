@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from poolbench.core.errors import UserError
-from poolbench.data.columns import Columns
 from poolbench.data.loaders import files
+from poolbench.data.needs import Columns
 from poolbench.data.tables import read_table
 
 MARK = st.sampled_from("\",;\t|\\\n\r\0' #{[\ufeff\u2028\x85²\U0001f4a9")

@@ -16,8 +16,8 @@ import datasets
 
 from poolbench.core.errors import UserError
 from poolbench.data import values
-from poolbench.data.columns import Columns
 from poolbench.data.loaders import SplitOptions, load_from_hub, prepare
+from poolbench.data.needs import Columns
 from poolbench.data.tables import Table, find_table, from_columns, from_dataset, read_table
 
 log = logging.getLogger(__name__)

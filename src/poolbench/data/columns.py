@@ -5,33 +5,15 @@ Nothing is repaired silently: an unusable value is an error that names split, ro
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import datasets
 
 from poolbench.core.errors import UserError
 from poolbench.data import targets, values
+from poolbench.data.needs import Columns
 from poolbench.data.tables import Table
 
 STRING = datasets.Value("string")
-
-
-@dataclass(frozen=True)
-class Columns:
-    """What a task needs of a dataset.
-
-    Attributes:
-        texts: one text or two in each example.
-        target: what ``label`` is. "class": one class. "score": a finite number. "labels": a list
-            of classes, which may be empty. "relevance": the grade, 0 or higher, of the second text,
-            a document, for the first, a query; a row without a query adds a document to the corpus.
-    """
-
-    texts: Literal[1, 2] = 1
-    target: targets.Target = "class"
-
-
-ONE_LABEL = Columns()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import datasets
 
-from poolbench.data.columns import Columns
+from poolbench.data.needs import Columns
 
 Values = dict[str, list[Any]]
 

@@ -26,9 +26,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from poolbench.core.errors import UserError
 from poolbench.core.io import file_digest
-from poolbench.data.columns import Columns, Names, typed
+from poolbench.data.columns import Names, typed
 from poolbench.data.duplicates import count_duplicates
 from poolbench.data.hub import hub_reachable, why_not_loaded
+from poolbench.data.needs import Columns
 from poolbench.data.queries import FIRST, SECOND, add_corpus, answered, halves
 from poolbench.data.splits import Size, complete
 from poolbench.data.tables import READERS, Table, find_table, from_dataset, read_table

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from poolbench.core.errors import UserError
-from poolbench.data.columns import Columns
+from poolbench.data.needs import Columns
 from poolbench.data.units import Array, Examples
 
 Size = PositiveInt | Annotated[float, Field(gt=0, lt=1)]  # a number, or a fraction, of examples

@@ -23,7 +23,8 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from poolbench.core.errors import UserError
 from poolbench.core.seeding import stream_seed
-from poolbench.data.columns import STRING, Columns
+from poolbench.data.columns import STRING
+from poolbench.data.needs import Columns
 
 Size = Annotated[int, Field(gt=0, le=1_000_000)]
 BLOCK = 32

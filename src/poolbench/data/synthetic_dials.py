@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from poolbench.core.errors import UserError
-from poolbench.data.columns import Columns
+from poolbench.data.needs import Columns
 from poolbench.data.synthetic import FILLERS, Rows, Size, build
 
 Share = Annotated[float, Field(ge=0.2, le=0.9)]

@@ -5,7 +5,7 @@ import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
 from poolbench.core.errors import UserError
-from poolbench.data.columns import Columns
+from poolbench.data.needs import Columns
 from poolbench.data.synthetic import Rows, Size, build
 
 LENGTH = 12

@@ -4,15 +4,14 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import datasets
 
 from poolbench.core.errors import UserError
 from poolbench.data import values
+from poolbench.data.needs import Target
 from poolbench.data.tables import Table
-
-Target = Literal["class", "score", "labels", "relevance"]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from poolbench.core.errors import UserError
 from poolbench.core.shape_checks import check_labels
-from poolbench.data.columns import ONE_LABEL, Columns
+from poolbench.data.needs import ONE_LABEL, Columns
 from poolbench.data.relevance import Judged, Relevance, queries_of
 
 if TYPE_CHECKING:  # token ids can be used without these packages

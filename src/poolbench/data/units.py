@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import rankdata
 
-from poolbench.data.columns import Columns
+from poolbench.data.needs import Columns
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -17,8 +17,8 @@ from pydantic import PositiveInt
 
 from poolbench.core.errors import UserError
 from poolbench.core.seeding import stream_seed
-from poolbench.data.columns import Columns
 from poolbench.data.loaders import Options, prepare, wheel_file
+from poolbench.data.needs import Columns
 from poolbench.data.tables import Table, from_columns
 
 SHA256 = {

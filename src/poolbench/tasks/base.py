@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from poolbench.data.collate import Batch
-from poolbench.data.columns import Columns
+from poolbench.data.needs import Columns
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.runs.protocol import TaskName
 from poolbench.tasks.heads import Head

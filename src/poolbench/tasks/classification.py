@@ -18,7 +18,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from poolbench.core.shape_checks import check_logits_and_labels
 from poolbench.data.collate import Batch
-from poolbench.data.columns import Columns
+from poolbench.data.needs import Columns
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.runs.protocol import TaskName
 from poolbench.tasks.base import Task

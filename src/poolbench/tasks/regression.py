@@ -11,7 +11,7 @@ from torchmetrics import MeanAbsoluteError, Metric, PearsonCorrCoef, SpearmanCor
 
 from poolbench.core.shape_checks import check_same_shape
 from poolbench.data.collate import Batch
-from poolbench.data.columns import Columns
+from poolbench.data.needs import Columns
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.runs.protocol import TaskName
 from poolbench.tasks.base import Task

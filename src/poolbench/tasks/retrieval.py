@@ -9,7 +9,7 @@ from torch.nn import functional
 from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from poolbench.data.collate import Batch
-from poolbench.data.columns import Columns
+from poolbench.data.needs import Columns
 from poolbench.data.relevance import Relevance
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.runs.protocol import METRICS

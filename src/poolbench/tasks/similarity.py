@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from poolbench.core.shape_checks import check_same_shape
 from poolbench.data.collate import Batch
-from poolbench.data.columns import Columns
+from poolbench.data.needs import Columns
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.tasks.base import Task
 from poolbench.tasks.heads import CosineHead, Head

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import datasets
 
-from poolbench.data.columns import Columns
 from poolbench.data.duplicates import count_duplicates
+from poolbench.data.needs import Columns
 from poolbench.data.relevance import queries_of
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.encoders.base import Encoder

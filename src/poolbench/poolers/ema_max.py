@@ -1,6 +1,5 @@
 from typing import Annotated
 
-import torch
 from pydantic import Field
 
 from poolbench.poolers import masked
@@ -27,9 +26,9 @@ class EmaMaxPooler(Pooler):
         self.alpha = alpha
 
     def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
-        tokens, valid = masked.align_left(masked.upcast(hidden), mask)
-        position = torch.arange(mask.shape[1], device=mask.device, dtype=tokens.dtype)
-        age = (position.unsqueeze(1) - position).clamp(min=0)
+        tokens = masked.fill(masked.upcast(hidden), mask, 0.0)
+        position = masked.rank(mask).to(tokens.dtype)
+        age = (position.unsqueeze(2) - position.unsqueeze(1)).clamp(min=0)
         # e_t = sum over s <= t of a (1 - a)^(t - s) x_s; powers of at most 1 cannot overflow.
-        kernel = (self.alpha * (1 - self.alpha) ** age).tril()  # (T, T)
-        return masked.maximum(kernel @ tokens, valid).to(hidden.dtype)
+        kernel = (self.alpha * (1 - self.alpha) ** age).tril()  # (B, T, T)
+        return masked.maximum(kernel @ tokens, mask).to(hidden.dtype)

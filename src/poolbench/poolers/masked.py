@@ -70,8 +70,9 @@ def softmax(scores: Float[Tensor, "*rows T"], mask: Bool[Tensor, "*#rows T"]) ->
 
 def softmax_per_dimension(scores: Hidden, mask: Mask) -> Hidden:
     """One softmax over the valid tokens per dimension, in float32 or wider."""
-    wide = zero_empty_rows(fill(upcast(scores), mask, float("-inf")), mask)
-    return zero_empty_rows(wide.softmax(dim=1), mask)
+    wide = upcast(scores)
+    # Not -inf: an empty row would be 0/0.
+    return zero_empty_rows(fill(wide, mask, torch.finfo(wide.dtype).min).softmax(dim=1), mask)
 
 
 def weighted_sum(hidden: Hidden, weights: Float[Tensor, "B T"], mask: Mask) -> Float[Tensor, "B D"]:
@@ -82,7 +83,7 @@ def weighted_sum(hidden: Hidden, weights: Float[Tensor, "B T"], mask: Mask) -> F
 
 def weighted_sum_per_dimension(hidden: Hidden, weights: Hidden, mask: Mask) -> Float[Tensor, "B D"]:
     """sum_t w_t * x_t over valid tokens, with one weight per dimension of each token."""
-    return total(fill(hidden, mask, 0.0) * weights, mask).to(hidden.dtype)
+    return (fill(hidden, mask, 0.0) * weights).sum(dim=1).to(hidden.dtype)
 
 
 def count(mask: Mask) -> Int[Tensor, " B"]:

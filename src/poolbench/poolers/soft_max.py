@@ -27,5 +27,4 @@ class SoftMaxPooler(Pooler):
         return self._weights(hidden, mask).mean(dim=2)
 
     def _weights(self, hidden: Hidden, mask: Mask) -> Hidden:
-        clean = masked.fill(hidden, mask, 0.0)
-        return masked.softmax_per_dimension(masked.upcast(clean) / self.temperature, mask)
+        return masked.softmax_per_dimension(masked.upcast(hidden) / self.temperature, mask)

@@ -4,6 +4,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+import layer_map
 import measure
 import peers
 import pytest
@@ -69,3 +70,9 @@ def test_a_user_error_ends_with_exit_code_2(capsys) -> None:
     with pytest.raises(SystemExit, match="2"):
         measure.run(lambda: peers.main(["input", "pooler=nope"]))
     assert "unknown pooler 'nope'" in capsys.readouterr().err
+
+
+def test_layer_map(shared_output: Path, capsys) -> None:
+    small = ["--texts", "16", "layers.index=0,2", "pooler=mean,max", *tiny_bert(shared_output)]
+    layer_map.main([*SMALL, *small])
+    assert number(capsys.readouterr().out, "map of 4 vectors") > 0

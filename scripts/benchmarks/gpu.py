@@ -38,7 +38,7 @@ from poolbench.data.tokenized import TokenizedDataset
 from poolbench.encoders.layer_mix import SingleLayer
 from poolbench.encoders.toy import ScratchEncoder
 from poolbench.tasks.heads import LinearHead
-from poolbench.training.config import build, target_of
+from poolbench.training.components import build, target_of
 from poolbench.training.model import PooledModel
 
 POOLERS = Path(__file__).parents[2] / "conf/pooler"

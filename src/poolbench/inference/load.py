@@ -14,7 +14,8 @@ from poolbench.data.tokenized import tokenize_texts
 from poolbench.inference.finished import check_one_text, finished_run
 from poolbench.runs.record import RECORD, RunRecord
 from poolbench.training.callbacks import is_intact
-from poolbench.training.config import Config, check_components, validate
+from poolbench.training.components import check_components
+from poolbench.training.config import Config, validate
 from poolbench.training.model import PooledModel, build_parts, build_task, required_layers
 from poolbench.training.session import Session
 

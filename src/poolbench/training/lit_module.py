@@ -16,7 +16,8 @@ from poolbench.core.errors import DivergedError
 from poolbench.core.seeding import seed_device, stream_seed
 from poolbench.data.collate import Batch
 from poolbench.tasks.base import Task
-from poolbench.training.config import OptimizerConfig, build
+from poolbench.training.components import build
+from poolbench.training.config import OptimizerConfig
 from poolbench.training.model import PooledModel
 
 

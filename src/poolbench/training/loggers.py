@@ -17,7 +17,7 @@ from poolbench.core.errors import UserError
 from poolbench.core.processes import process_rank
 from poolbench.runs.identity import RunSpec
 from poolbench.runs.record import Parameters
-from poolbench.training.config import build, target_of
+from poolbench.training.components import build, target_of
 from poolbench.training.run_logger import RunLogger, run_id, shortened
 
 PACKAGES = {

@@ -17,7 +17,8 @@ from poolbench.encoders.layer_mix import LayerMix, SingleLayer
 from poolbench.poolers.base import Pooler
 from poolbench.tasks.base import Task
 from poolbench.tasks.heads import Head
-from poolbench.training.config import Config, build, target_of
+from poolbench.training.components import build, target_of
+from poolbench.training.config import Config
 
 
 class PooledModel(nn.Module):

@@ -30,7 +30,8 @@ from poolbench.tasks.base import Task
 from poolbench.tasks.heads import Head
 from poolbench.training import throughput
 from poolbench.training.certificate import certify
-from poolbench.training.config import Config, build, target_of
+from poolbench.training.components import build, target_of
+from poolbench.training.config import Config
 from poolbench.training.inputs import Inputs
 from poolbench.training.model import PooledModel, build_parts, build_task, required_layers
 from poolbench.training.vectors import UntrainedVectors

@@ -26,7 +26,8 @@ from poolbench.runs.record import (
 from poolbench.runs.schema import RecordError
 from poolbench.runs.study import declare
 from poolbench.training.callbacks import ProgressFile
-from poolbench.training.config import Config, RunRequest, check_components
+from poolbench.training.components import check_components
+from poolbench.training.config import Config, RunRequest
 from poolbench.training.console import Progress
 from poolbench.training.dry_run import check_step
 from poolbench.training.loggers import check_installed

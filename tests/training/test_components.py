@@ -6,7 +6,12 @@ import pytest
 from pydantic import Field, PositiveInt
 
 from poolbench.poolers.mean import MeanPooler
-from poolbench.training.config import build, check_arguments, check_components, target_of
+from poolbench.training.components import (
+    build,
+    check_arguments,
+    check_components,
+    target_of,
+)
 from poolbench.training.launch import compose_runs
 from tests.conftest import rejection
 

@@ -21,7 +21,7 @@ from poolbench.core.errors import UserError, command
 from poolbench.core.io import atomic_write
 from poolbench.inference.finished import check_explainable, explainable, finished_run
 from poolbench.report.explained import FAINT, disagreed, strips_page
-from poolbench.report.layers import named_by_layer
+from poolbench.report.naming import named_by_settings
 from poolbench.report.summary import find
 from poolbench.runs import explanations as stored
 from poolbench.runs.record import RECORD
@@ -102,7 +102,7 @@ def explain_texts(runs: Sequence[Path], texts: Sequence[str], html: Path | None)
 
 def explain_disagreements(folder: Path) -> None:
     """Write ``explanations.json`` for the examples that the report of a study shows."""
-    study = named_by_layer(read_study(folder))
+    study = named_by_settings(read_study(folder))
     found: dict[tuple[str, str, int], dict[str, stored.Explanation]] = defaultdict(dict)
     keys = {record.folder: str(record.predictions_sha256) for record in study.finished}
     check_explainable(*study.finished)

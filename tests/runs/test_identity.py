@@ -5,8 +5,13 @@ from pathlib import Path
 import pytest
 
 from poolbench.core.errors import UserError
-from poolbench.runs.identity import NEUTRAL_KEYS, display_name, flatten, is_neutral
-from poolbench.runs.study import varying_settings
+from poolbench.runs.identity import (
+    NEUTRAL_KEYS,
+    display_name,
+    flatten,
+    is_neutral,
+    varying_settings,
+)
 from poolbench.training.launch import compose_runs
 from poolbench.training.session import Session
 from tests.conftest import TINY, plan
@@ -123,4 +128,4 @@ def test_seeds_share_a_variant_and_settings_that_vary_are_named(
     assert a.variant == b.variant
     assert a.digest != b.digest
     records = [run(*TINY, "study=vary", f"optimizer.lr={lr}") for lr in (1e-3, 2e-3)]
-    assert varying_settings(records) == ["optimizer.lr"]
+    assert varying_settings(record.run for record in records) == ["optimizer.lr"]

@@ -24,10 +24,9 @@ from poolbench.report import (
 )
 from poolbench.report.caveats import caveats
 from poolbench.report.cells import to_csv
-from poolbench.report.features import named_by_features
 from poolbench.report.figures import Figure
 from poolbench.report.heatmap import layers_by_poolers
-from poolbench.report.layers import named_by_layer
+from poolbench.report.naming import named_by_settings
 from poolbench.report.published import published_tables
 from poolbench.report.rendering import render, render_page
 from poolbench.report.selection import select
@@ -51,7 +50,7 @@ def findings_of(folder: Path, keys: Sequence[str] = (), **changed: Any) -> Findi
     Raises:
         UserError: no study is there, its protocol is invalid, or tuning budgets differ.
     """
-    study = named_by_layer(named_by_features(read_study(folder), keys), keys)
+    study = named_by_settings(read_study(folder), keys)
     wanted = {key: value for key, value in changed.items() if value is not None}
     try:
         protocol = Protocol.model_validate(study.protocol.model_dump() | wanted)

@@ -1,13 +1,12 @@
 """What limits the conclusions of a study, in whole sentences."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from poolbench.report.rendering import render
 from poolbench.report.summary import Findings, Task, control
+from poolbench.runs.identity import varying_settings
 from poolbench.runs.protocol import METRIC_NAMES, METRICS
 from poolbench.runs.record import RunRecord
-from poolbench.runs.study import varying_settings
 from poolbench.stats.verdict import Word
 
 TRAINING = ("optimizer.", "head.", "batch_size", "patience", "trainer.max_epochs")
@@ -19,15 +18,16 @@ def caveats(findings: Findings) -> list[str]:
     """What limits the conclusions, in whole sentences."""
     runs = [r for r in findings.study.runs if r.status not in ("missing", "damaged")]
     notes = dict.fromkeys(" ".join(note.split()) for r in runs for note in r.notes)
+    specs = [record.run for record in runs]
     text = render(
         "caveats.txt",
         findings=findings,
-        varying=[] if findings.selection else varying_settings(runs),
+        varying=[] if findings.selection else varying_settings(specs),
         notes=list(notes),
         beaten_by_controls=_beaten_by_controls,
         improving=_improving,
         tunings={r.run.setting("encoder.tuning") for r in runs},
-        unequal=_unequal(runs),
+        unequal=[key for key in varying_settings(specs, same=()) if key.startswith(TRAINING)],
         looks=_looks(findings),
         cut=max((r.data.cut_texts for r in runs), default=0),
         trained=any(task.trained for task in findings.tasks),
@@ -35,16 +35,6 @@ def caveats(findings: Findings) -> list[str]:
         pseudo=METRIC_NAMES[metric] if (metric := findings.protocol.metric) in JACKKNIFED else "",
     )
     return [line for line in text.splitlines() if line]
-
-
-def _unequal(runs: Sequence[RunRecord]) -> list[str]:
-    """Settings of training in which runs differ."""
-    values: dict[str, set[str]] = defaultdict(set)
-    for record in runs:
-        for key, value in record.run.settings.items():
-            if key.startswith(TRAINING):
-                values[key].add(str(value))
-    return sorted(key for key, found in values.items() if len(found) > 1)
 
 
 def _looks(findings: Findings) -> str:

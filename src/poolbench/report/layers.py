@@ -2,24 +2,10 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
-from poolbench.runs.record import RunRecord
-from poolbench.runs.study import Study, varying_settings
 from poolbench.stats.best import Best
 
-KEY = "layers.index"
 NAME = re.compile(r"(?P<pooler>.+)@(?P<layer>-?\d+)")
-
-
-def named_by_layer(study: Study, selected: Collection[str] = ()) -> Study:
-    """The study with the layer in the names of its poolers, if runs differ in nothing else.
-
-    ``selected`` are settings of which one value is selected for each pooler.
-    """
-    if {*varying_settings(study.runs)} - {*selected} != {KEY} or KEY in selected:
-        return study
-    return replace(study, runs=tuple(map(_named, study.runs)))
 
 
 def layer_of(name: str) -> tuple[str, int] | None:
@@ -75,12 +61,3 @@ def lowest_layer(best: Best, means: Mapping[str, float], speeds: Mapping[str, fl
     if lowest in speeds and leader in speeds:
         faster = f", {speeds[lowest] / speeds[leader]:.2g} times as fast"
     return f"Stop at layer {tied[0]}: {lowest} is tied with {leader} within {margin}{faster}."
-
-
-def _named(record: RunRecord) -> RunRecord:
-    layer = record.run.setting(KEY)
-    if layer is None:  # a run without a record has no configuration
-        found = re.search(rf"(?<=\s){re.escape(KEY)}=(-?\d+)(?!\S)", record.run.command)
-        layer = found and found[1]
-    name = record.run.pooler if layer is None else f"{record.run.pooler}@{layer}"
-    return record.model_copy(update={"run": record.run.model_copy(update={"pooler": name})})

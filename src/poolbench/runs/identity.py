@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,21 @@ def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def varying_settings(
+    specs: Iterable[RunSpec], same: Sequence[str] = ("dataset", "encoder", "pooler", "seed")
+) -> list[str]:
+    """Dotted keys of the settings in which specs with the ``same`` attributes differ.
+
+    Code of another state may lack a key: that is no difference.
+    """
+    values: dict[tuple[Any, ...], set[str]] = defaultdict(set)
+    for spec in specs:
+        place = [getattr(spec, name) for name in same]
+        for key, value in spec.settings.items():
+            values[*place, key].add(str(value))
+    return sorted({key for (*_, key), found in values.items() if len(found) > 1})
 
 
 def format_setting(key: str, value: Any) -> str:

@@ -2,11 +2,10 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -207,19 +206,6 @@ def notes_on(damaged: Mapping[str, str], runs: Collection[RunRecord]) -> list[st
             "rerun=stale to the command."
         )
     return notes
-
-
-def varying_settings(runs: Iterable[RunRecord]) -> list[str]:
-    """Settings in which runs of one dataset, encoder, pooler and seed differ, as dotted keys."""
-    first: dict[tuple[Any, ...], Mapping[str, Any]] = {}
-    keys: set[str] = set()
-    for record in runs:
-        spec = record.run
-        if spec.config:
-            own = spec.settings
-            other = first.setdefault((spec.dataset, spec.encoder, spec.pooler, spec.seed), own)
-            keys |= {k for k in own.keys() | other.keys() if own.get(k) != other.get(k)}
-    return sorted(keys)
 
 
 def _spec_from_path(path: str, study: str) -> RunSpec | None:

@@ -14,12 +14,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from poolbench.runs.identity import RunSpec, format_setting
+from poolbench.runs.identity import RunSpec, format_setting, varying_settings
 from poolbench.runs.protocol import METRIC_NAMES, METRICS
 from poolbench.runs.record import RECORD, RunRecord
 
 Row = tuple[RunSpec, RunRecord | None]
 REFRESH = 0.5  # seconds
+SAME = ("dataset", "encoder", "pooler")  # runs that only their settings tell apart
 
 
 class Progress(pl.Callback):
@@ -32,7 +33,7 @@ class Progress(pl.Callback):
         self.several = [
             k for k in ("dataset", "encoder") if len({getattr(s, k) for s in specs}) > 1
         ]
-        self.varying = _varying({spec.variant: spec for spec in specs}.values())
+        self.varying = varying_settings(specs, SAME)
         shown = all(spec.setting("trainer.enable_progress_bar") for spec in specs)
         self.terminal = shown and sys.stdout.isatty()
         self.live = Live(console=get_console(), auto_refresh=False, transient=True)
@@ -204,8 +205,8 @@ def _print_sweep(results: Sequence[RunRecord]) -> None:
         groups[record.run.variant].append(record)
     tables: dict[str, Table] = {}
     specs = [records[0].run for records in groups.values()]
+    varying = varying_settings(specs, SAME)
     for spec, records in zip(specs, groups.values(), strict=True):
-        namesakes = [other for other in specs if other.pooler == spec.pooler]
         # Relative throughput is measured once for all seeds.
         name = "perf/relative_throughput"
         speeds = [r.metrics[name] for r in records if name in r.metrics]
@@ -215,7 +216,7 @@ def _print_sweep(results: Sequence[RunRecord]) -> None:
             tables[place] = _new_table(first, second)
         table = tables[place]
         table.add_row(
-            _named(spec, _varying(namesakes)),
+            _named(spec, varying),
             str(len(records)),
             _mean([record.metrics[first] for record in records]),
             f"{statistics.fmean(record.metrics[second] for record in records):.4f}",
@@ -236,16 +237,6 @@ def _new_table(*metrics: str) -> Table:
     for name in ("runs", f"test {first}", second, "throughput", "parameters"):
         table.add_column(name, no_wrap=True)
     return table
-
-
-def _varying(specs: Iterable[RunSpec]) -> list[str]:
-    """Settings in which runs of one pooler differ, except those of dataset and encoder."""
-    values: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for spec in specs:
-        for key, value in spec.settings.items():
-            if not key.startswith(("dataset.", "encoder.")):
-                values[spec.pooler, key].add(str(value))
-    return list(dict.fromkeys(key for (_, key), found in values.items() if len(found) > 1))
 
 
 def _named(spec: RunSpec, varying: Iterable[str]) -> str:

@@ -12,10 +12,11 @@ from poolbench.runs.identity import RunSpec
 from poolbench.runs.record import Parameters, RunRecord, read_record
 from poolbench.runs.study import read_declaration
 from poolbench.training import sweep
-from poolbench.training.console import Progress, print_summary
+from poolbench.training.console import print_summary
 from poolbench.training.launch import compose_runs
 from poolbench.training.lit_module import LitPooledModel
 from poolbench.training.session import Session
+from poolbench.training.sweep_progress import Progress
 from tests.conftest import TINY, curves, logits, plan, rejection, train
 
 

@@ -6,7 +6,10 @@ from pathlib import Path
 
 # Packages whose code can change the result of a run, and the modules in them that cannot.
 PACKAGES = ("core", "data", "encoders", "poolers", "tasks", "training")
-NEUTRAL = {f"training/{name}.py" for name in ("console", "launch", "loggers", "planner", "sweep")}
+NEUTRAL = {
+    f"training/{name}.py"
+    for name in ("console", "launch", "loggers", "planner", "sweep", "sweep_progress")
+}
 
 
 @functools.cache

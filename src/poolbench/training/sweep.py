@@ -28,11 +28,11 @@ from poolbench.runs.study import declare
 from poolbench.training.callbacks import ProgressFile
 from poolbench.training.components import check_components
 from poolbench.training.config import Config, RunRequest
-from poolbench.training.console import Progress
 from poolbench.training.dry_run import check_step
 from poolbench.training.loggers import check_installed
 from poolbench.training.run import train_run
 from poolbench.training.session import Session
+from poolbench.training.sweep_progress import Progress
 
 log = logging.getLogger(__name__)
 FAILURE_LOG = "failure.log"

@@ -11,7 +11,8 @@ import pytest
 from scipy import stats
 
 from poolbench.report.build import findings_of
-from poolbench.report.leaderboard import Row, leaderboard_files, read_leaderboard
+from poolbench.report.leaderboard import leaderboard_files, read_leaderboard
+from poolbench.report.leaderboard_rows import Row
 from poolbench.report.summary import CONTROLS_EXPLAINED
 from poolbench.runs.identity import NEUTRAL_KEYS
 from poolbench.runs.record import PREDICTIONS, RECORD, RunRecord

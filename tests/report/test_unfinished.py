@@ -7,7 +7,7 @@ import pytest
 
 from poolbench.report.build import figures_of, findings_of, write_report
 from poolbench.report.caveats import caveats
-from poolbench.report.narrative import missing
+from poolbench.report.provenance import missing
 from poolbench.runs.record import PREDICTIONS, RECORD
 from poolbench.stats.verdict import Word
 from tests.report.studies import (

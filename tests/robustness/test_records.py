@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from poolbench.core.errors import UserError
 from poolbench.core.io import file_digest
 from poolbench.inference.load import load
-from poolbench.report import explained, narrative, tables
+from poolbench.report import explained, narrative, provenance, tables
 from poolbench.report.build import figures_of, findings_of, report_files
 from poolbench.report.caveats import caveats
 from poolbench.report.cells import to_csv
@@ -158,8 +158,8 @@ def one_line(action: Callable[[], object]) -> bool:
 def report(folder: Path) -> None:
     """Everything of a report but its figures."""
     findings = findings_of(folder)
-    narrative.answers(findings), narrative.missing(findings), caveats(findings)
-    narrative.run_facts(findings), tables.runs_table(findings).markdown
+    narrative.answers(findings), provenance.missing(findings), caveats(findings)
+    provenance.run_facts(findings), tables.runs_table(findings).markdown
     to_csv(tables.comparison_frame(findings))
     for table, _ in published_tables(findings):
         assert table.markdown

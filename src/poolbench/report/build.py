@@ -19,6 +19,7 @@ from poolbench.report import (
     narrative,
     overview,
     predicted,
+    provenance,
     tables,
     vectors,
 )
@@ -103,7 +104,7 @@ def report_files(findings: Findings) -> dict[str, str]:
         findings = replace(findings, notes=[*findings.notes, f"{error}: it is left out."])
     findings = replace(findings, notes=[*findings.notes, *vectors.unusable(findings)])
     context = {"findings": findings, "tables": tables, "narrative": narrative, "vectors": vectors}
-    context |= {"caveats": caveats}
+    context |= {"caveats": caveats, "provenance": provenance}
     answers = [narrative.answer(task, findings.protocol.metric) for task in findings.tasks]
     controls = any(control(s.pooler) for task in findings.tasks for s in task.standings)
     context |= {"answers": answers, "controls": controls, "overview": overview.overview}

@@ -2,34 +2,14 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from poolbench.report.cells import Table, frame_of, interval_cell
 from poolbench.report.layers import layer_of
 from poolbench.report.summary import Findings, Task
 from poolbench.runs.identity import format_setting
 from poolbench.runs.protocol import PublishedTable, PublishedValue, scaled_name
 from poolbench.runs.record import RunRecord
-from poolbench.stats.means import Mean, mean_over_seeds
-from poolbench.stats.scores import SCORES
+from poolbench.stats.means import Mean, mean_of
 from poolbench.stats.verdict import plural
-
-
-def mean_of(runs: Sequence[RunRecord], metric: str) -> Mean:
-    """The metric of one configuration in percent, mean over its finished runs."""
-    predicted = [record.predictions for record in runs]
-    scores = [SCORES[metric](p.targets, p.outputs) for p in predicted]
-    recorded = [record.metrics.get(f"test/{metric}") for record in runs]
-    folds = all(record.data.folds for record in runs)
-    groups = [p.groups for p in predicted[: None if folds else 1] if p.groups is not None]
-    return mean_over_seeds(
-        recorded,
-        scores,
-        metric,
-        groups=np.concatenate(groups) if groups else None,
-        cross_validated=folds,
-        trained=any(record.trained for record in runs),
-    )
 
 
 def published_tables(findings: Findings) -> list[tuple[Table, list[str]]]:

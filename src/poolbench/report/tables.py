@@ -170,11 +170,6 @@ def revision_of(record: RunRecord) -> str:
     return commit.commit[:DIGITS] + " with uncommitted changes" * commit.modified if commit else ""
 
 
-def date_of(record: RunRecord) -> str:
-    """The day on which a record was written (UTC)."""
-    return record.written.date().isoformat()
-
-
 def _verdict(c: Comparison) -> Cell:
     note = c.why or "; ".join(filter(None, ["exploratory" * c.exploratory, c.collapsed]))
     kind = f"{'why' if c.why else 'word'} {_kind(c.word)}"

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from poolbench.runs.record import RunRecord
 from poolbench.stats.clusters import Clusters, Groups
 from poolbench.stats.jackknife import Array
 from poolbench.stats.paired_test import guarded_half_width, paired
+from poolbench.stats.scores import SCORES
 
 ALPHA = 0.05  # of the interval
 LOWEST = {"spearman": -100.0, "pearson": -100.0}  # in percent; 0 for all other metrics
@@ -23,6 +25,23 @@ class Mean:
 
     value: float
     interval: tuple[float, float] | None
+
+
+def mean_of(runs: Sequence[RunRecord], metric: str) -> Mean:
+    """The metric of one configuration in percent, mean over its finished runs."""
+    predicted = [record.predictions for record in runs]
+    scores = [SCORES[metric](p.targets, p.outputs) for p in predicted]
+    recorded = [record.metrics.get(f"test/{metric}") for record in runs]
+    folds = all(record.data.folds for record in runs)
+    groups = [p.groups for p in predicted[: None if folds else 1] if p.groups is not None]
+    return mean_over_seeds(
+        recorded,
+        scores,
+        metric,
+        groups=np.concatenate(groups) if groups else None,
+        cross_validated=folds,
+        trained=any(record.trained for record in runs),
+    )
 
 
 def mean_over_seeds(

@@ -26,7 +26,9 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("run", type=Path, help="folder of a finished run, with its record.json")
     parser.add_argument("texts", nargs="*", help="texts; if none, a file or standard input")
-    parser.add_argument("--file", type=Path, help="one text per line, or .csv, .tsv, .jsonl")
+    parser.add_argument(
+        "--file", type=Path, help="one text per line, or a table: .csv, .tsv, .jsonl, .parquet"
+    )
     parser.add_argument("--text-column", default="text", help="of a table; default: text")
     parser.add_argument("--top", type=int, default=5, help="classes to show; default: 5")
     options = parser.parse_args(arguments)

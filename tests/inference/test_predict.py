@@ -1,5 +1,6 @@
 """Trained runs on new texts: the predictions of the run's own test, from every kind of input."""
 
+import gzip
 import io
 import json
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -96,7 +98,9 @@ def test_every_kind_of_input_gives_the_same_answers(
     )
     rows = [json.dumps({"review": text}, ensure_ascii=False) for text in texts]
     (tmp_path / "texts.jsonl").write_text("\n".join(rows))
-    for name in ("texts.txt", "texts.csv", "texts.jsonl"):
+    (tmp_path / "texts.jsonl.gz").write_bytes(gzip.compress("\n".join(rows).encode()))
+    pd.DataFrame({"review": texts}).to_parquet(tmp_path / "texts.parquet")
+    for name in ("texts.txt", "texts.csv", "texts.jsonl", "texts.jsonl.gz", "texts.parquet"):
         arguments = ("--file", tmp_path / name, "--text-column", "review")
         assert answers(trained_run(), *arguments) == expected, name
     stream = io.TextIOWrapper(io.BytesIO("\n".join(texts).encode()))
@@ -143,13 +147,13 @@ def test_a_reader_that_leaves_causes_no_message(trained_run, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.csv", "review\nfine\n", "row 1: no text in 'text' of {'review'"),
-        ("a.csv", 'text\n"never closed\n', "row 1: unexpected end"),
-        ("a.csv", "id,text\n0,good\n1\n", "row 2: no text"),
-        ("a.jsonl", '{"text": "a"}\n{"txt": "b"}\n', "row 2: no text in 'text' of {'txt'"),
+        ("a.csv", "review\nfine\n", "has no column 'text': it has: 'review'"),
+        ("a.csv", 'text\n"never closed\n', "line 2: double the quotes"),
+        ("a.csv", "id,text\n0,good\n1\n", "line 3 has 1 columns"),
+        ("a.jsonl", '{"text": "a"}\n{"txt": "b"}\n', "row 2: no text in 'text'"),
         ("a.jsonl", '{"text": 7}\n', "row 1: no text"),
-        ("a.jsonl", '{"text": "a"}\nnot json\n', "row 2: Expecting value"),
-        ("a.jsonl", '["text"]\n', "row 1: no text"),
+        ("a.jsonl", '{"text": "a"}\nnot json\n', "line 2 is not JSON: Expecting value"),
+        ("a.jsonl", '["text"]\n', "line 1 is not an object"),
         ("a.txt", b"fine\n\xff\n", "line 2: not UTF-8"),
         ("missing.txt", None, "No such file"),
     ],

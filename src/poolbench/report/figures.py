@@ -27,6 +27,8 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 LEGEND = {"orientation": "h", "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom"}
 LEGEND |= {"tracegroupgap": 0}
 MARGIN = {"l": 10, "r": 20, "t": 40, "b": 10}
+# The darker, the better; as in the tables.
+SHADES = [[0, "rgba(0,114,178,0)"], [1, "rgba(0,114,178,.6)"]]
 Looks = dict[str, dict[str, str]]  # colour, symbol and dash of each pooler
 # Pooler, name of the line, value, its interval, and the values by seed.
 Row = tuple[str, str, float, tuple[float, float] | None, Mapping[int, float]]
@@ -99,6 +101,13 @@ def layout(x: Part, y: Part, **properties: Any) -> Part:
     """A layout with the margins and the legend that all figures have."""
     whole = {"margin": MARGIN, "legend": LEGEND, "height": 400}
     return {"xaxis": x, "yaxis": y} | whole | properties
+
+
+def heatmap(values: Any, customdata: Any, hover: str) -> Part:
+    """The cells of a matrix in shades, without a scale."""
+    cells: Part = {"type": "heatmap", "colorscale": SHADES, "showscale": False, "z": values}
+    cells |= {"customdata": customdata, "hovertemplate": f"{hover}<extra></extra>"}
+    return cells | {"xgap": 2, "ygap": 2}
 
 
 def shortened(name: str, most: int = 24) -> str:

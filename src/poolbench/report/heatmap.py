@@ -2,15 +2,13 @@
 
 from html import escape
 
-from poolbench.report.figures import Figure, Part, axis, clipped, layout
+from poolbench.report.figures import Figure, Part, axis, clipped, heatmap, layout
 from poolbench.report.layers import by_height, layer_of
 from poolbench.report.summary import Task, dagger_note, marked
 from poolbench.runs.protocol import scaled_name
 
 FEW = 8  # poolers whose names fit side by side
 MOST_NUMBERED = 16  # poolers whose values fit into their cells
-# As in the tables: the darker, the better.
-SHADES = [[0, "rgba(0,114,178,0)"], [1, "rgba(0,114,178,.6)"]]
 
 
 def layers_by_poolers(task: Task, metric: str) -> Figure | None:
@@ -22,10 +20,9 @@ def layers_by_poolers(task: Task, metric: str) -> Figure | None:
     poolers = list(dict.fromkeys(pooler for pooler, _ in found))  # highest mean first
     grid = [[found.get((pooler, layer)) for pooler in poolers] for layer in layers]
     group = task.best.group if task.best else ()
-    cells: Part = {"type": "heatmap", "colorscale": SHADES, "showscale": False}
-    cells |= {"xgap": 2, "ygap": 2, "hovertemplate": "%{customdata}: %{z:.2f}<extra></extra>"}
-    cells["z"] = [[s and s.mean for s in row] for row in grid]
-    cells["customdata"] = [[escape(marked(s.pooler)) if s else "" for s in row] for row in grid]
+    means = [[s and s.mean for s in row] for row in grid]
+    shown = [[escape(marked(s.pooler)) if s else "" for s in row] for row in grid]
+    cells = heatmap(means, shown, "%{customdata}: %{z:.2f}")
     if len(poolers) <= MOST_NUMBERED:
         cells["texttemplate"] = "%{text}"
         cells["text"] = [
@@ -41,5 +38,5 @@ def layers_by_poolers(task: Task, metric: str) -> Figure | None:
         f"{scaled_name(metric)} by pooler and by the layer where the encoder stops; layer 0 is "
         "the embeddings. ★: cannot be ruled out as best."
     )
-    shown = layout(axis("", **names), axis("layer", **rows), height=height)
-    return Figure("layers", caption + dagger_note(poolers), [cells], shown)
+    drawing = layout(axis("", **names), axis("layer", **rows), height=height)
+    return Figure("layers", caption + dagger_note(poolers), [cells], drawing)

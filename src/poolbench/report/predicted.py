@@ -20,6 +20,7 @@ from poolbench.report.figures import (
     axis,
     clipped,
     columns,
+    heatmap,
     layout,
     on_lines,
     shortened,
@@ -35,7 +36,6 @@ MOST_CELLS = 30  # classes in a confusion matrix
 WITH_NUMBERS = 10  # classes of a confusion matrix that has room for numbers
 BINS = 15  # of confidence, as in Guo et al. (2017)
 FEWEST = 10  # predictions in a bin that is drawn
-SHADES = [[0, "rgba(0,114,178,0)"], [1, "rgba(0,114,178,.6)"]]
 
 
 def by_class(task: Task, drawn: Looks) -> Figure | None:
@@ -81,10 +81,9 @@ def confusion(task: Task) -> Figure | None:
 def _matrix(counts: NDArray[Any], classes: list[str], of: Standing) -> Figure:
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1e-9)
     names, places = [clipped(name, 16) for name in classes], list(range(len(classes)))
-    cells: Part = {"type": "heatmap", "z": share.tolist(), "x": places, "y": places}
-    cells |= {"colorscale": SHADES, "zmin": 0, "zmax": 100, "showscale": False}
-    cells |= {"customdata": counts.tolist(), "xgap": 1, "ygap": 1}
-    cells["hovertemplate"] = "%{y} as %{x}: %{z:.1f} %, %{customdata:.1f} examples<extra></extra>"
+    hover = "%{y} as %{x}: %{z:.1f} %, %{customdata:.1f} examples"
+    cells = heatmap(share.tolist(), counts.tolist(), hover)
+    cells |= {"x": places, "y": places, "zmin": 0, "zmax": 100}
     cells["texttemplate"] = "%{z:.0f}" if len(classes) <= WITH_NUMBERS else ""
     ticks = {"tickvals": places, "ticktext": names, "showgrid": False}
     x_axis = axis("predicted class", tickangle=-90 if len(classes) > 2 else 0, **ticks)

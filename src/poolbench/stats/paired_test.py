@@ -36,6 +36,11 @@ class Crossed:
     clusters: Values | None = None
 
     @property
+    def free(self) -> Values:
+        """Degrees of freedom of the examples, or of their clusters."""
+        return (self.examples if self.clusters is None else self.clusters) - 1
+
+    @property
     def examples_per_seed(self) -> Values:
         """Number of examples that each seed is tested on."""
         return self.examples
@@ -55,8 +60,7 @@ class Crossed:
         3. Over the residual. It is needed where each seed is right on different examples: all seed
            means and all example means are equal then, and only the residual shows the spread.
         """
-        s, n = self.seeds, self.examples
-        free = (n if self.clusters is None else self.clusters) - 1
+        s, n, free = self.seeds, self.examples, self.free
         both = self.ms_seed + self.ms_example - self.ms_error
         # The error mean square may be large by chance: never below seeds or examples alone.
         pooled = np.maximum(np.maximum(both, self.ms_seed), self.ms_example)
@@ -99,11 +103,10 @@ class Nested(Crossed):
         few degrees of freedom.
         """
         n = self.examples
-        free = (n if self.clusters is None else self.clusters) - 1
         return (
-            (self.ms_example / n, free),
+            (self.ms_example / n, self.free),
             (self.ms_seed / n, self.seeds - 1),
-            (self.ms_error / n, free),
+            (self.ms_error / n, self.free),
         )
 
 
@@ -113,8 +116,7 @@ class Items(Crossed):
     @cached_property
     def guards(self) -> tuple[tuple[Values, Values], ...]:
         """One t-test over examples, or over clusters."""
-        free = (self.examples if self.clusters is None else self.clusters) - 1
-        return ((self.ms_example / self.examples, free),)
+        return ((self.ms_example / self.examples, self.free),)
 
 
 def paired(

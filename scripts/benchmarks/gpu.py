@@ -9,16 +9,12 @@ nor wandb. Exit code 1: a check failed.
 
 import argparse
 import copy
-import logging
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from statistics import median
-from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -26,23 +22,15 @@ import measure
 import pytorch_lightning as pl
 import torch
 import transformers
-import yaml
-from gpu_training import BATCH, CLASSES, Size, encoder_of, hf_training, our_training, token_ids
-from pytorch_lightning.utilities import disable_possible_user_warnings
+from gpu_poolers import autocast, pooled_vectors, time_poolers
+from gpu_training import BATCH, Size, encoder_of, hf_training, our_training, token_ids
 from torch import Tensor, nn
+from trainers import OURS
 
 from poolbench.core.environment import hardware
 from poolbench.core.errors import one_line
-from poolbench.data.collate import Batch
-from poolbench.data.tokenized import TokenizedDataset
-from poolbench.encoders.layer_mix import SingleLayer
 from poolbench.encoders.toy import ScratchEncoder
-from poolbench.tasks.heads import LinearHead
-from poolbench.training.components import build, target_of
-from poolbench.training.model import PooledModel
 
-POOLERS = Path(__file__).parents[2] / "conf/pooler"
-OURS = "poolbench"
 # Greatest |found - expected| / |expected| over all pooled vectors of a pooler.
 EXACT, HALF = 1e-4, 3e-2
 
@@ -107,7 +95,7 @@ def check(size: Size, device: torch.device, checks: Checks) -> None:
     packed = encoder_of(size).with_layers(layers)
     packed.pack()
     batch = padded.collate(data, torch.arange(16))
-    expected = dict(_pooled(padded, size, data, batch, torch.device("cpu"), None))
+    expected = dict(pooled_vectors(padded, size, data, batch, torch.device("cpu"), None))
     cases: dict[str, tuple[ScratchEncoder, torch.dtype | None]] = {
         "float32, padded": (padded, None),
         "float32, packed": (packed, None),
@@ -121,7 +109,7 @@ def check(size: Size, device: torch.device, checks: Checks) -> None:
     def compare(name: str, encoder: ScratchEncoder, dtype: torch.dtype | None) -> None:
         errors = {
             pooler: _difference(found, expected[pooler])
-            for pooler, found in _pooled(encoder, size, data, batch, device, dtype)
+            for pooler, found in pooled_vectors(encoder, size, data, batch, device, dtype)
         }
         worst = max(errors, key=lambda pooler: errors[pooler])
         limit = HALF if dtype else EXACT
@@ -130,7 +118,7 @@ def check(size: Size, device: torch.device, checks: Checks) -> None:
     for name, case in cases.items():
         checks.attempt(name, partial(compare, name, *case))
     one, packed = batch.to(device), packed.to(device).eval()
-    with torch.no_grad(), _autocast(device, torch.bfloat16):
+    with torch.no_grad(), autocast(device, torch.bfloat16):
         eager = packed(one).float()
         compiled = copy.deepcopy(packed)
         compiled.compile(backend="inductor" if device.type == "cuda" else "aot_eager")
@@ -183,90 +171,13 @@ def time_training(size: Size, device: torch.device, rounds: int, checks: Checks)
         print(f"  {name:<32} {ms:10,.1f} {ratio:7.2f} {speed:10,.0f} {share:17.3f}")
 
 
-def time_poolers(size: Size, device: torch.device, rounds: int) -> None:
-    """Milliseconds of each pooler alone on one batch: forward, and forward with backward."""
-    data = token_ids(size)
-    encoder = encoder_of(size).with_layers(tuple(range(size.layers + 1))).to(device)
-    batch = encoder.collate(data, torch.arange(BATCH)).to(device)
-    with torch.no_grad(), _autocast(device, torch.bfloat16):
-        states = encoder(batch).detach()
-    works: dict[str, measure.Variant] = {}
-    for name, model in _models(encoder, size, data):
-        model.to(device).train()
-        works[f"{name} forward"] = measure.timed(partial(_pool_often, model, states, batch, False))
-        works[f"{name} train"] = measure.timed(partial(_pool_often, model, states, batch, True))
-    seconds = measure.interleave(works, rounds)
-    print(f"\n  poolers on {tuple(states[:, :, -1].shape)} in bf16: ms forward, forward + backward")
-    for name in (key.removesuffix(" train") for key in works if key.endswith(" train")):
-        forward, train = (1e3 * min(seconds[f"{name} {k}"]) / 10 for k in ("forward", "train"))
-        print(f"  {name:<34} {forward:9.3f} {train:9.3f}")
-
-
-def _models(
-    encoder: ScratchEncoder, size: Size, data: TokenizedDataset
-) -> Iterator[tuple[str, PooledModel]]:
-    """Every pooler of ``conf/pooler`` that this encoder is deep enough for, as a model."""
-    supplied = {
-        "depth": encoder.depth,
-        "token_counts": torch.bincount(data.ids, minlength=size.vocabulary),
-        "native_head": encoder.native_head(),
-    }
-    matched = {"${matched.width}": size.width, "${matched.parameters}": 9 * size.width + 4}
-    for path in sorted(POOLERS.rglob("*.yaml")):
-        component = yaml.safe_load(path.read_text())
-        component = {k: matched.get(str(knob), knob) for k, knob in component.items()}
-        needs = target_of(component).needs
-        given = {key: value for key, value in supplied.items() if key in needs}
-        torch.manual_seed(0)
-        pooler = build(component, hidden_dim=size.width, **given)
-        if -min(pooler.layer_indices, default=0) <= size.layers + 1:
-            head = LinearHead(pooler.output_dim, CLASSES)
-            layers = SingleLayer(size.width, size.layers, -1)
-            name = str(path.relative_to(POOLERS).with_suffix(""))
-            yield name, PooledModel(encoder, layers, pooler, head)
-
-
-def _pooled(
-    encoder: ScratchEncoder,
-    size: Size,
-    data: TokenizedDataset,
-    batch: Batch,
-    device: torch.device,
-    dtype: torch.dtype | None,
-) -> Iterator[tuple[str, Tensor]]:
-    """Name and pooled vectors of every pooler that only reads real tokens; without dropout."""
-    encoder = copy.deepcopy(encoder).to(device).eval()
-    batch = batch.to(device)
-    with torch.no_grad(), _autocast(device, dtype):
-        states = encoder(batch)
-        for name, model in _models(encoder, size, data):
-            if not model.pooler.depends_on_padding:
-                yield name, model.to(device).eval().pool(states, batch).float().cpu()
-
-
-def _pool_often(model: PooledModel, states: Tensor, batch: Batch, train: bool) -> None:
-    leaf = states.requires_grad_(train)
-    for _ in range(10):
-        with torch.set_grad_enabled(train), _autocast(states.device, torch.bfloat16):
-            pooled = model.pool(leaf, batch)
-        if train:
-            pooled.float().sum().backward()
-            leaf.grad = None
-
-
-def _autocast(device: torch.device, dtype: torch.dtype | None) -> Any:
-    return torch.autocast(device.type, dtype) if dtype else nullcontext()
-
-
 def _difference(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).norm() / expected.norm())
 
 
 def _silence() -> None:
     torch.set_float32_matmul_precision("highest")  # parity in float32, not in TF32
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     transformers.logging.set_verbosity_error()
-    disable_possible_user_warnings()
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
 
 

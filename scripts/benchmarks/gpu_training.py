@@ -1,16 +1,14 @@
 """The trainings that gpu.py times, on random token ids: poolbench and the ``Trainer`` of HF."""
 
 import copy
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
-import transformers
 from torch import Tensor, nn
+from trainers import hf_trainer, lightning_trainer
 
 from poolbench.data.datamodule import TokenizedDataModule
 from poolbench.data.tokenized import TokenizedDataset
@@ -84,17 +82,12 @@ def our_training(
     model = PooledModel(encoder, layers, pooler, LinearHead(width, CLASSES))
     optimizer = OptimizerConfig.model_validate(RECIPE)
     module = LitPooledModel(model, Classification(data), optimizer, seed=0)
-    trainer = pl.Trainer(
+    trainer = lightning_trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=1,
         precision="bf16-mixed",
         max_epochs=1,
-        limit_val_batches=0,
-        logger=False,
-        enable_checkpointing=False,
         enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
     )
     batches = TokenizedDataModule(data, partial(encoder.collate, data), BATCH, seed=0)
     return partial(trainer.fit, module, batches)
@@ -103,37 +96,14 @@ def our_training(
 def hf_training(
     size: Size, data: TokenizedDataset, device: torch.device, **arguments: Any
 ) -> Callable[[], object]:
-    """The same with the ``Trainer``; all that it can write is off."""
+    """The same with the ``Trainer`` of Hugging Face."""
     settings = copy.deepcopy(encoder_of(size).model.config)
     settings.num_labels = CLASSES
-    model = transformers.AutoModelForSequenceClassification.from_config(
-        settings, attn_implementation="sdpa"
-    )
     texts = data.ids.long().split(data.lengths.tolist())
     rows = [{"input_ids": x, "labels": int(y)} for x, y in zip(texts, data.labels, strict=True)]
-    trainer = transformers.Trainer(
-        model.train(),
-        transformers.TrainingArguments(
-            output_dir=tempfile.gettempdir(),
-            num_train_epochs=1,
-            per_device_train_batch_size=BATCH,
-            learning_rate=LR,
-            weight_decay=0.01,
-            max_grad_norm=0.0,
-            bf16=True,
-            use_cpu=device.type == "cpu",
-            save_strategy="no",
-            logging_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            dataloader_pin_memory=device.type == "cuda",
-            **arguments,
-        ),
-        train_dataset=rows,
-        data_collator=_padded,
-    )
-    trainer.remove_callback(transformers.PrinterCallback)
-    return trainer.train
+    arguments |= {"per_device_train_batch_size": BATCH, "learning_rate": LR}
+    arguments |= {"weight_decay": RECIPE["weight_decay"], "bf16": True}
+    return hf_trainer(settings, rows, _padded, device, **arguments).train
 
 
 def _padded(rows: list[dict[str, Any]]) -> dict[str, Tensor]:

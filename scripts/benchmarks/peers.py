@@ -10,7 +10,6 @@ Other arguments are overrides of train.py. Needs: pip install -c constraints.txt
 import argparse
 import copy
 import importlib.util
-import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -23,13 +22,12 @@ from typing import Any
 
 import datasets
 import measure
-import pytorch_lightning as pl
 import torch
 import transformers
-from pytorch_lightning.utilities import disable_possible_user_warnings
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 from torch.utils.data import DataLoader
+from trainers import OURS, hf_trainer, lightning_trainer
 
 from poolbench.core.errors import UserError
 from poolbench.data.tokenized import tokenize_texts
@@ -40,7 +38,6 @@ from poolbench.training.config import Config
 from poolbench.training.lit_module import LitPooledModel
 from poolbench.training.session import Session
 
-OURS = "poolbench"
 LR = 2e-4  # for one epoch: enough for every variant to learn something
 EPOCH = f"""encoder.tuning=full optimizer.lr={LR} optimizer.encoder_lr={LR} optimizer.warmup=0
     trainer=cpu trainer.max_epochs=1 trainer.gradient_clip_val=null""".split()
@@ -96,8 +93,6 @@ def finetune(config: Config, options: argparse.Namespace) -> None:
     """
     _require("accelerate")
     datasets.disable_progress_bars()
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    disable_possible_user_warnings()
     session, losses = Session(), dict[str, float]()
     encoder, inputs = _encoder(session, config), session.inputs(config)
     dynamic, padded = (
@@ -137,17 +132,10 @@ def finetune(config: Config, options: argparse.Namespace) -> None:
 
 
 def _our_training(session: Session, config: Config) -> Training:
-    model = session.model(config)
-    task = session.task(config)
-    module = LitPooledModel(model, task, config.optimizer, config.seed)
-    trainer = pl.Trainer(
-        **config.trainer.model_dump(exclude={"compile"}),
-        limit_val_batches=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
+    module = LitPooledModel(
+        session.model(config), session.task(config), config.optimizer, config.seed
     )
+    trainer = lightning_trainer(**config.trainer.model_dump(exclude={"compile"}))
     fit = partial(trainer.fit, module, session.datamodule(config))
     return fit, lambda: module.history[-1]["train/loss"]
 
@@ -159,41 +147,16 @@ def _hf_training(
     collator: Callable[..., Any] | None = None,
     **arguments: Any,
 ) -> Training:
-    """The ``Trainer`` with the same weights and settings; all that it can write is off.
-
-    Its arguments are new for each training: this resets the precision of accelerate.
-    """
+    """The ``Trainer`` with the same weights and settings."""
     settings = copy.deepcopy(encoder.model.config)
     settings.num_labels = rows.features["label"].num_classes
     torch.manual_seed(config.seed)
-    model = transformers.AutoModelForSequenceClassification.from_config(
-        settings, attn_implementation="sdpa"
-    )
+    collator = collator or transformers.DataCollatorWithPadding(encoder.tokenizer)
+    arguments |= {"per_device_train_batch_size": config.batch_size, "learning_rate": LR}
+    arguments |= {"weight_decay": config.optimizer.weight_decay, "seed": config.seed}
+    trainer = hf_trainer(settings, rows, collator, torch.device("cpu"), **arguments)
     # Not strict: the classifier has layers that the encoder lacks.
-    model.base_model.load_state_dict(encoder.model.state_dict(), strict=False)
-    trainer = transformers.Trainer(
-        model.train(),
-        transformers.TrainingArguments(
-            output_dir=tempfile.gettempdir(),
-            num_train_epochs=1,
-            per_device_train_batch_size=config.batch_size,
-            learning_rate=LR,
-            weight_decay=config.optimizer.weight_decay,
-            max_grad_norm=0.0,
-            use_cpu=True,
-            seed=config.seed,
-            save_strategy="no",
-            logging_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
-            **arguments,
-        ),
-        train_dataset=rows,
-        processing_class=encoder.tokenizer,
-        data_collator=collator or transformers.DataCollatorWithPadding(encoder.tokenizer),
-    )
-    trainer.remove_callback(transformers.PrinterCallback)
+    trainer.model.base_model.load_state_dict(encoder.model.state_dict(), strict=False)
     return trainer.train, lambda: trainer.state.log_history[-1]["train_loss"]
 
 

@@ -124,12 +124,18 @@ def check_labels(labels: Tensor, num_classes: int) -> None:
         )
 
 
-def check_length(max_length: int, positions: int, encoder: str) -> None:
-    """Check that the encoder has a position for every token of the longest text."""
-    if max_length > positions:
+def check_length(max_length: int, window: int | None, positions: int, encoder: str) -> None:
+    """Check that the encoder has a position for every token of the longest text or window."""
+    if window is not None and window > positions:
+        raise ShapeError(
+            f"encoder.windows.size={window} but {encoder} has {positions} positions: "
+            f"set encoder.windows.size={positions} or less"
+        )
+    if window is None and max_length > positions:
         raise ShapeError(
             f"encoder.max_length={max_length} but {encoder} has {positions} positions: "
-            f"set encoder.max_length={positions} or less"
+            f"set encoder.max_length={positions} or less, or encode longer texts in windows with "
+            f"encoder.windows.size={positions}"
         )
 
 

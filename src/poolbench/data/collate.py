@@ -28,6 +28,7 @@ class Batch:
     example_ids: Int[Tensor, " B"]
     text_ids: Int[Tensor, " KB"]
     tokens: int  # real ones, known on the host: counting them on a GPU would synchronise
+    windows: int | None = None  # number of windows, if some text has more than one
 
     def __len__(self) -> int:
         return self.labels.shape[0]
@@ -52,8 +53,11 @@ def collate(
     padding_side: PaddingSide = "right",
     pad_id: int = 0,
     unpooled_ids: tuple[int, ...] = (),
+    window: int | None = None,
 ) -> Batch:
     """Collate examples into a padded batch; ``pooling_mask`` leaves out ``unpooled_ids``.
+
+    ``window`` is the size of the windows of which long texts consist.
 
     Example:
         >>> ids, starts = torch.tensor([5, 6, 7]), torch.tensor([0, 2, 3])
@@ -87,4 +91,5 @@ def collate(
         example_ids=rows,
         text_ids=torch.from_numpy(texts),
         tokens=int(lengths.sum()),
+        windows=int((-(-lengths // window)).sum()) if window and width > window else None,
     )

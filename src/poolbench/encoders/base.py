@@ -24,8 +24,9 @@ class Encoder(nn.Module, ABC):
     Args:
         hidden_dim: D, the width of a hidden state.
         depth: L, the number of layers on top of the embeddings.
-        positions: the longest sequence the encoder accepts; at least ``max_length``.
+        positions: the longest sequence the encoder accepts.
         max_length: texts are truncated to this number of tokens.
+        window: longer texts are encoded in windows of this number of tokens; None: as a whole.
         tuning: "frozen" (eval mode, no gradients) or "full" (train mode, with dropout).
         digest: identifies weights and tokenizer.
         caveat: a note for readers of its results.
@@ -53,10 +54,12 @@ class Encoder(nn.Module, ABC):
         digest: str,
         caveat: str | None,
         special_ids: tuple[int, ...] = (),
+        window: int | None = None,
     ) -> None:
         super().__init__()
-        check_length(max_length, positions, type(self).__name__)
+        check_length(max_length, window, positions, type(self).__name__)
         self.hidden_dim, self.depth, self.max_length = hidden_dim, depth, max_length
+        self.window = window
         self.tuning, self.digest, self.caveat = tuning, digest, caveat
         self.padding_side, self.pad_id, self.special_ids = padding_side, pad_id, special_ids
         self.layers: tuple[int, ...] = (depth,)
@@ -64,7 +67,10 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def tokenize(self, texts: list[str]) -> tuple[list[list[int]], int]:
-        """Token ids of each text, and the number of texts truncated to ``max_length``."""
+        """Token ids of each text, and the number of texts truncated to ``max_length``.
+
+        Of a text longer than ``window``, those of its windows end to end.
+        """
 
     @abstractmethod
     def forward(self, batch: Batch) -> Float[Tensor, "B T R D"]:
@@ -75,7 +81,8 @@ class Encoder(nn.Module, ABC):
     ) -> Batch:
         """Collate examples into a padded batch; "content" leaves special tokens unpooled."""
         unpooled_ids = self.unpooled_ids(pooled_tokens)
-        return collate(dataset, rows, self.padding_side, self.pad_id, unpooled_ids)
+        padding = (self.padding_side, self.pad_id)
+        return collate(dataset, rows, *padding, unpooled_ids, self.window)
 
     def unpooled_ids(self, pooled_tokens: PooledTokens) -> tuple[int, ...]:
         """Token ids that are not pooled: the special ones with "content", none with "all"."""
@@ -95,7 +102,9 @@ class Encoder(nn.Module, ABC):
 
     def computed_positions(self, batch: Batch) -> int:
         """Number of positions computed for a batch, padding included."""
-        return batch.attention_mask.numel()
+        if self.window is None or batch.windows is None:
+            return batch.attention_mask.numel()
+        return batch.windows * self.window
 
     def attention_kernel(self, device: torch.device, dtype: torch.dtype) -> str:
         """Name of the attention implementation, for records."""

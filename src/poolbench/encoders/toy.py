@@ -15,6 +15,7 @@ from poolbench.core.seeding import seeded, stream_generator
 from poolbench.data.collate import Batch, PaddingSide
 from poolbench.encoders.base import Encoder, Tuning
 from poolbench.encoders.huggingface import PretrainedEncoder
+from poolbench.encoders.windows import WindowOptions
 
 # Larger ones would fill the memory of any machine before anything could be checked.
 Width = Annotated[int, Field(gt=0, le=4096)]
@@ -93,6 +94,7 @@ class ScratchEncoder(PretrainedEncoder):
         init_seed: NonNegativeInt = 0,
         tuning: Tuning = "frozen",
         max_length: PositiveInt = 128,
+        windows: WindowOptions | None = None,
         padding_side: PaddingSide = "right",
         caveat: str | None = None,
     ) -> None:
@@ -114,11 +116,12 @@ class ScratchEncoder(PretrainedEncoder):
             digest=hashlib.sha256(f"{init_seed} {config.to_json_string()}".encode()).hexdigest(),
             tuning=tuning,
             max_length=max_length,
+            windows=windows,
             padding_side=padding_side,
             caveat=caveat,
         )
 
-    def tokenize(self, texts: list[str]) -> tuple[list[list[int]], int]:
+    def truncated(self, texts: list[str]) -> tuple[list[list[int]], int]:
         rows, longest = [self.tokenizer(text) for text in texts], self.max_length
         cut = [row if len(row) <= longest else [*row[: longest - 1], END] for row in rows]
         return cut, sum(len(row) > longest for row in rows)

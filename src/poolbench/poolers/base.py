@@ -22,8 +22,10 @@ TokenWeights = Float[Tensor, "B T"]
 
 # Of a width or a count in a constructor: a larger one fills the memory before it can be checked.
 Size = Annotated[int, Field(gt=0, le=65_536)]
-Need = Literal["token_ids", "layers", "depth", "token_counts", "native_head"]
-EXTRA_INPUTS = frozenset({"token_ids", "layers"})  # the needs that are arguments of forward
+Need = Literal["token_ids", "layers", "positions", "depth", "token_counts", "native_head"]
+EXTRA_INPUTS = frozenset(
+    {"token_ids", "layers", "positions"}
+)  # the needs that are arguments of forward
 
 
 class Pooler(nn.Module, ABC):
@@ -38,21 +40,22 @@ class Pooler(nn.Module, ABC):
         depends_on_padding: whether ``pooled`` depends on the rest of the batch; pitfalls only.
         graph_break: whether ``torch.compile`` needs several graphs for it.
         needs: inputs beyond (hidden, mask), passed as keyword arguments of the same names. Of
-            ``forward``: ``token_ids`` (B, T), and ``layers`` (B, T, L, D), the states of the layers
-            in ``layer_indices``. Of ``__init__``: ``depth``, the number of the encoder's layers
-            above its embeddings, ``token_counts`` (V,), the frequency of each token id in the
-            training split, and ``native_head``, see ``native.py``.
+            ``forward``: ``token_ids`` (B, T), ``layers`` (B, T, L, D), the states of the layers in
+            ``layer_indices``, and ``positions`` (B, T), those of the tokens in their text. Of
+            ``__init__``: ``depth``, the number of the encoder's layers above its embeddings,
+            ``token_counts`` (V,), the frequency of each token id in the training split, and
+            ``native_head``, see ``native.py``.
         layer_indices: encoder layers, counted from the end: -1 is the last.
         weights_label: what ``token_weights`` are, in a few words; None if there are none.
         extra_loss: a penalty, set by ``forward`` and added to the training loss.
     """
 
     permutation_invariant: ClassVar[bool]
-    needs_special_tokens: ClassVar[bool] = False
-    depends_on_padding: ClassVar[bool] = False
-    graph_break: ClassVar[bool] = False
-    needs: ClassVar[frozenset[Need]] = frozenset()
-    weights_label: ClassVar[str | None] = None
+    needs_special_tokens: bool = False
+    depends_on_padding: bool = False
+    graph_break: bool = False
+    needs: frozenset[Need] = frozenset()
+    weights_label: str | None = None
     layer_indices: tuple[int, ...] = ()
     extra_loss: Tensor | None = None
 

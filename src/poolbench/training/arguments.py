@@ -25,7 +25,9 @@ def check_arguments(arguments: Iterable[str]) -> None:
             )
         if re.fullmatch(r"\+*hydra\.job\.chdir=(?!false).*", argument, re.IGNORECASE):
             raise UserError(f"{argument}: paths are relative to the folder of the command")
-        structured = re.fullmatch(rf"({groups})=(null|\[.*|\{{.*|)", argument, re.DOTALL)
+        structured = re.fullmatch(
+            rf"({groups})(?:@[\w.]+)?=(null|\[.*|\{{.*|)", argument, re.DOTALL
+        )
         if structured and (structured[1] not in OPTIONAL or structured[2] != "null"):
             raise UserError(
                 f"{argument}: expected the name of one file of conf/{structured[1]}; to change a "

@@ -23,6 +23,7 @@ COMPONENTS = {
     "encoder": "poolbench.encoders.base.Encoder",
     "layers": "poolbench.encoders.layer_mix.LayerMix",
     "pooler": "poolbench.poolers.base.Pooler",
+    "across": "poolbench.poolers.base.Pooler",
     "head": "poolbench.tasks.heads.Head",
     "task": "poolbench.tasks.base.Task",
     "logger": "poolbench.training.run_logger.RunLogger pytorch_lightning.loggers.Logger",
@@ -32,10 +33,16 @@ COMPONENTS = {
 def check_components(config: Config) -> None:
     """Check the knobs of every component against its constructor; nothing is built or loaded."""
     for group, made in COMPONENTS.items():
-        component = getattr(config, group)
+        if (component := getattr(config, group)) is None:
+            continue
         target = target_of(component, config.allow_targets)
         _check_made(target, made, group)
         check_arguments(target, _knobs(component), group)
+    if config.across and (needs := target_of(config.across, config.allow_targets).needs):
+        raise UserError(
+            f"pooler@across needs {', '.join(sorted(needs))}, and windows have only their vectors: "
+            "use another pooler"
+        )
     task = target_of(config.task, config.allow_targets)
     known = METRICS[task.name]
     if config.comparison.metric not in known:

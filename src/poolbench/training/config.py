@@ -18,6 +18,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -98,6 +99,7 @@ class Config(_Group):
     encoder: Component
     layers: Component
     pooler: Component
+    across: Component | None = None
     head: Component
     task: Component
     logger: Component
@@ -125,6 +127,13 @@ class Config(_Group):
     def folds(self) -> int:
         """Number of folds of cross-validation, 0 for the splits of the dataset."""
         return int(self.split.removeprefix("cv")) if self.split else 0
+
+    @field_validator("across", mode="before")
+    @classmethod
+    def _chosen_from_a_group(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise ValueError(f"write pooler@across={value}")
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

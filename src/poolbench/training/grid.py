@@ -25,6 +25,8 @@ from poolbench.training.arguments import CONF, check_arguments
 if TYPE_CHECKING:
     from poolbench.training.config import RunRequest
 
+THEN = "-then-"  # between the names of a pooler of windows and of the pooler of their vectors
+
 
 def split_grid(
     loader: ConfigLoader, arguments: Sequence[str], params: Mapping[str, Any] | None = None
@@ -107,14 +109,17 @@ def check_run(
         if value == "???" or (interpolated and OmegaConf.select(cfg, source) is None):
             raise UserError(f"{source} needs a value: add {source}=... to the command")
     names = {str(group): str(name) for group, name in choices.items()}
+    across = choices.get("pooler@across")
     own = tuple(o for o in overrides if not o.startswith("hydra."))
     config = validate(_plain(cfg, resolve=True))
     reference, known = config.comparison.reference, [*_poolers(), names["pooler"]]
-    if reference not in known:
+    if not set(reference.split(THEN)) <= set(known):
         raise UserError(f"comparison.reference={reference} is no pooler{nearest(reference, known)}")
     if any(o.lstrip("+").startswith("pooler._target_=") for o in own):
         # Not the pooler that the file describes.
         names["pooler"] = str(config.pooler["_target_"]).rpartition(".")[2]
+    if across is not None:
+        names["pooler"] += f"{THEN}{across}"
     return RunRequest(config.model_copy(update={"seed": 0}), config.seed, names, own)
 
 

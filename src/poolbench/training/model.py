@@ -14,11 +14,13 @@ from poolbench.data.collate import Batch
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.encoders.base import Encoder
 from poolbench.encoders.layer_mix import LayerMix, SingleLayer
+from poolbench.poolers import masked
+from poolbench.poolers.across_windows import AcrossWindows
 from poolbench.poolers.base import Pooler
 from poolbench.tasks.base import Task
 from poolbench.tasks.heads import Head
 from poolbench.training.components import build, target_of
-from poolbench.training.config import Config
+from poolbench.training.config import Component, Config
 
 
 class PooledModel(nn.Module):
@@ -66,6 +68,8 @@ class PooledModel(nn.Module):
         extra = {}
         if "token_ids" in self.pooler.needs:
             extra["token_ids"] = batch.input_ids
+        if "positions" in self.pooler.needs:
+            extra["positions"] = masked.rank(batch.attention_mask)
         if "layers" in self.pooler.needs:
             extra["layers"] = self.select(pooler_layers(self.pooler, self.encoder), states)
         return extra
@@ -139,6 +143,8 @@ def build_parts(
         if "native_head" in kind.needs:
             supplied["native_head"] = encoder.native_head()
         pooler: Pooler = build(config.pooler, hidden_dim=layers.output_dim, **supplied)
+        if config.across is not None:
+            pooler = _across_windows(pooler, config.across, encoder.window)
     needed = -min(pooler.layer_indices, default=0)
     if needed > encoder.depth + 1:
         raise UserError(
@@ -148,6 +154,14 @@ def build_parts(
     with seeded(config.seed, "head"):
         head = task.head(pooler.output_dim, functools.partial(build, config.head))
     return layers, pooler, head
+
+
+def _across_windows(pooler: Pooler, across: Component, window: int | None) -> Pooler:
+    """A pooler of windows, and a second one of their vectors."""
+    if window is None:
+        raise UserError("pooler@across pools the vectors of windows: set encoder.windows.size")
+    second = build(across, hidden_dim=pooler.output_dim)
+    return AcrossWindows(pooler, second, window)
 
 
 def pooler_layers(pooler: Pooler, encoder: Encoder) -> tuple[int, ...]:

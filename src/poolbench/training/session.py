@@ -138,7 +138,7 @@ class Session:
                 pooled = functools.partial(
                     pooled_vectors, [model.pool], encoder, inputs.data, config.pooled_tokens
                 )
-                key += _key(config.pooler, config.layers, config.pooled_tokens, fold)
+                key += _key(config.pooler, config.across, config.layers, config.pooled_tokens, fold)
                 (model.vectors,) = self._keep("vectors", 1, key, pooled)
         if config.trainer.compile:
             model.encoder.compile(mode=config.trainer.compile)

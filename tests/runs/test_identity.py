@@ -7,8 +7,10 @@ import pytest
 from poolbench.core.errors import UserError
 from poolbench.runs.identity import (
     NEUTRAL_KEYS,
+    NEWER_KEYS,
     display_name,
     flatten,
+    identify,
     is_neutral,
     varying_settings,
 )
@@ -46,6 +48,16 @@ def test_every_neutral_key_exists() -> None:
         assert any(key == neutral or key.startswith(f"{neutral}.") for key in keys), neutral
     assert is_neutral("comparison.margin")
     assert not is_neutral("studying")
+
+
+def test_a_setting_that_is_newer_than_a_result_leaves_its_digest() -> None:
+    (request,) = compose_runs("pooler=mean")
+    now = request.config.model_dump(by_alias=True)
+    given = request.names, {"data": "d", "encoder": "e"}, 3, {0: ""}
+    before = {key: value for key, value in now.items() if key not in NEWER_KEYS}
+    chosen = now | {key: {"_target_": "poolbench.poolers.max.MaxPooler"} for key in NEWER_KEYS}
+    digests = [next(identify(config, *given)).digest for config in (now, before, chosen)]
+    assert digests[0] == digests[1] != digests[2]
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def check_labels(labels: Tensor, num_classes: int) -> None:
         )
 
 
-def check_length(max_length: int, window: int | None, positions: int, encoder: str) -> None:
+def check_length(max_length: int, positions: int, encoder: str, window: int | None = None) -> None:
     """Check that the encoder has a position for every token of the longest text or window."""
     if window is not None and window > positions:
         raise ShapeError(

@@ -77,6 +77,7 @@ class TokenizedDataset:
         return {
             "classes": list(self.class_names),
             "examples": {split: len(rows) for split, rows in self.splits.items()},
+            "texts": len(self.lengths),
             "cut_texts": self.cut,
             "blank_texts": self.blank,
             "test_tokens": self.longest[self.splits["test"]].tolist(),

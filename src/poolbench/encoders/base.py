@@ -57,7 +57,7 @@ class Encoder(nn.Module, ABC):
         window: int | None = None,
     ) -> None:
         super().__init__()
-        check_length(max_length, window, positions, type(self).__name__)
+        check_length(max_length, positions, type(self).__name__, window)
         self.hidden_dim, self.depth, self.max_length = hidden_dim, depth, max_length
         self.window = window
         self.tuning, self.digest, self.caveat = tuning, digest, caveat

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from poolbench.data.collate import Batch
 from poolbench.encoders.base import Encoder
+from poolbench.encoders.windows import Layout
 from poolbench.inference.finished import check_explainable
 from poolbench.inference.load import TrainedModel
 from poolbench.runs.explanations import Explanation
@@ -86,12 +87,15 @@ def _words(encoder: Encoder, text: str, ids: list[int]) -> list[tuple[str, bool,
     encoded = tokenizer(
         whole, truncation=True, max_length=encoder.max_length, return_offsets_mapping=True
     )
+    layout: Layout | None = getattr(encoder, "layout", None)
+    found = [*zip(encoded.word_ids(0), encoded["offset_mapping"], strict=True)]
+    found = found if layout is None else layout.cut(found)
     # A special token belongs to no word: each is a word of its own.
-    numbers = [-i - 1 if n is None else n for i, n in enumerate(encoded.word_ids(0))]
+    numbers = [-i - 1 if n is None else n for i, (n, _) in enumerate(found)]
     words = []
     for number, group in groupby(range(len(numbers)), key=numbers.__getitem__):
         places = list(group)
-        first, last = (encoded["offset_mapping"][place] for place in (places[0], places[-1]))
+        first, last = (found[place][1] for place in (places[0], places[-1]))
         word = whole[first[0] : last[1]].strip() or EMPTY
         name = tokenizer.convert_ids_to_tokens(ids[places[0]]) if number < 0 else word
         words.append((name, number < 0, places))

@@ -94,9 +94,13 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
 
 
 def exportable_encoder(trained: TrainedModel) -> PretrainedEncoder:
-    """The encoder of the run; a UserError if other libraries cannot load its tokenizer."""
+    """The encoder of the run; a UserError if other libraries cannot encode texts as it does."""
     encoder = trained.model.encoder
     tokenizer = getattr(encoder, "tokenizer", None)
+    if encoder.window is not None:
+        raise UserError(
+            "exports have no windows: use scripts/predict.py, or train without encoder.windows.size"
+        )
     if isinstance(encoder, PretrainedEncoder) and isinstance(tokenizer, PreTrainedTokenizerBase):
         return encoder
     name = trained.record.run.encoder

@@ -50,12 +50,12 @@ def write_onnx(trained: TrainedModel, folder: Path) -> None:
 
     A UserError if a library is missing, or an operation of the model has no ONNX form.
     """
+    encoder = exportable_encoder(trained)
     try:
         import onnxruntime
         import onnxscript
     except ImportError as error:
         raise UserError(f"{error.name} is not installed: pip install -e '.[export]'") from error
-    encoder = exportable_encoder(trained)
     unpooled = encoder.unpooled_ids(trained.config.pooled_tokens)
     has_head = trained.record.task in ONE_TEXT
     # Two texts of different lengths: sizes of 1 would become constants.

@@ -38,13 +38,12 @@ def write_sentence_transformer(trained: TrainedModel, folder: Path) -> None:
 
     A UserError if the library is missing, or has no form for a part of the model.
     """
-    modes = _modes(trained)
+    encoder, modes = exportable_encoder(trained), _modes(trained)
     try:
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     except ImportError as error:
         raise UserError(f"{error.name} is not installed: pip install -e '.[export]'") from error
-    encoder = exportable_encoder(trained)
     with tempfile.TemporaryDirectory() as files:
         # Saved with its pooling layer: without one the library would add random weights.
         encoder.model.pooler = encoder.pooling_layer[0]

@@ -7,6 +7,7 @@ from poolbench.report.summary import Findings, Task, control
 from poolbench.runs.identity import varying_settings
 from poolbench.runs.protocol import METRIC_NAMES, METRICS
 from poolbench.runs.record import RunRecord
+from poolbench.runs.remarks import truncation
 from poolbench.stats.verdict import Word
 
 TRAINING = ("optimizer.", "head.", "batch_size", "patience", "trainer.max_epochs")
@@ -17,7 +18,8 @@ JACKKNIFED = ("f1_macro", "f1_micro", "spearman", "pearson")
 def caveats(findings: Findings) -> list[str]:
     """What limits the conclusions, in whole sentences."""
     runs = [r for r in findings.study.runs if r.status not in ("missing", "damaged")]
-    notes = dict.fromkeys(" ".join(note.split()) for r in runs for note in r.notes)
+    known = (note for r in runs for note in (*r.notes, truncation(r)) if note)
+    notes = dict.fromkeys(" ".join(note.split()) for note in known)
     specs = [record.run for record in runs]
     text = render(
         "caveats.txt",
@@ -29,7 +31,6 @@ def caveats(findings: Findings) -> list[str]:
         tunings={r.run.setting("encoder.tuning") for r in runs},
         unequal=[key for key in varying_settings(specs, same=()) if key.startswith(TRAINING)],
         looks=_looks(findings),
-        cut=max((r.data.cut_texts for r in runs), default=0),
         trained=any(task.trained for task in findings.tasks),
         unserved=[task for task in findings.tasks if "accuracy" not in METRICS[task.kind]],
         pseudo=METRIC_NAMES[metric] if (metric := findings.protocol.metric) in JACKKNIFED else "",

@@ -8,6 +8,8 @@ from poolbench.report.layers import lowest_layer
 from poolbench.report.standing import Standing
 from poolbench.report.summary import Findings, Task, without_controls
 from poolbench.runs.protocol import METRIC_NAMES, scaled_value
+from poolbench.runs.record import RunRecord
+from poolbench.runs.remarks import remarks
 from poolbench.stats.best import Best
 from poolbench.stats.power import needed, smallest_difference
 from poolbench.stats.verdict import (
@@ -194,6 +196,6 @@ def _ahead(task: Task, chosen: Standing) -> str:
 
 
 def _caveat(task: Task) -> str:
-    """What the configuration says about the encoder: it may favour a pooler."""
-    notes = (note for s in task.standings for r in s.finished for note in r.notes)
+    """What a reader must know of the encoder, which may favour a pooler, and of the texts."""
+    notes = (note for s in task.standings for r in s.finished for note in remarks(r))
     return " ".join(dict.fromkeys(f"Note: {' '.join(note.split())}" for note in notes))

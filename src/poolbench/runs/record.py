@@ -72,7 +72,8 @@ class DataSummary(_Part):
 
     classes: list[str] = []  # names, in the order of the logits
     examples: dict[str, Count] = {}  # number in each split
-    cut_texts: Count = 0  # texts that were longer than encoder.max_length
+    texts: Count = 0  # number of texts that were tokenized
+    cut_texts: Count = 0  # those that were longer than encoder.max_length
     blank_texts: Count = 0  # texts without any word
     duplicates: dict[str, Count] = {}  # shared texts, conflicting labels: data/duplicates.py
     test_tokens: list[Count] = []  # number of tokens of each test text

@@ -12,6 +12,7 @@ from rich.table import Table
 from poolbench.runs.identity import RunSpec, format_setting, varying_settings
 from poolbench.runs.protocol import METRIC_NAMES, METRICS
 from poolbench.runs.record import RECORD, RunRecord
+from poolbench.runs.remarks import remarks
 
 Row = tuple[RunSpec, RunRecord | None]
 SAME = ("dataset", "encoder", "pooler")  # runs that only their settings tell apart
@@ -29,7 +30,7 @@ def print_summary(rows: Sequence[Row]) -> bool:
             _print_missing(spec, record)
     missing = len(rows) - len(results)
     if len(rows) > 1:
-        for note in sorted({note for record in results for note in record.notes}):
+        for note in sorted({note for record in results for note in remarks(record)}):
             print(f"  note: {note}")
         lacking = f"{missing} of {len(rows)} runs have no result" if missing else ""
         report = f"report{' of the others' * bool(missing)}: python scripts/report.py"
@@ -85,7 +86,7 @@ def _print_run(record: RunRecord) -> None:
     rows.append(("parameters", f"trains {trained:,} ({parts})"))
     rows.append(("record", str(spec.folder / RECORD)))
     rows += [record.logger] if record.logger else []
-    rows += [("note", note) for note in record.notes]
+    rows += [("note", note) for note in remarks(record)]
     print(f"\n{spec.pooler} on {spec.dataset} × {spec.encoder} ({tuning}), seed {spec.seed}")
     for name, value in rows:
         print(f"  {name:<16} {value}")

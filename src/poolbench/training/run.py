@@ -83,7 +83,7 @@ def train_run(spec: RunSpec, session: Session, *watching: Callback) -> RunRecord
             step_input=step_input,
             batching="padded" if unpacked else config.batching,
             certificate=certificate,
-            notes=_notes(config, model, module.task),
+            notes=_notes(spec, model, module.task, inputs.data),
             logger=logger.location,
             versions=environment.versions(),
             hardware=environment.hardware(device) | {"attention": attention},
@@ -207,11 +207,17 @@ def _keep_test_texts(spec: RunSpec, inputs: Inputs) -> str:
     return name
 
 
-def _notes(config: Config, model: PooledModel, task: Task) -> list[str]:
+def _notes(spec: RunSpec, model: PooledModel, task: Task, data: TokenizedDataset) -> list[str]:
     notes = [redacted(model.encoder.caveat)] if model.encoder.caveat else []
     if task.headless and model.encoder.declared_pooling:
         notes.append(f"The files of the encoder declare {model.encoder.declared_pooling} pooling.")
-    if config.batching == "grouped":
+    several = model.encoder.window is not None and int(data.lengths.max()) > model.encoder.window
+    if several and model.pooler.needs_special_tokens and spec.setting("across") is None:
+        notes.append(
+            f"{spec.pooler} takes the special token of the first window alone: pooler@across=mean "
+            "pools the vectors of all windows."
+        )
+    if spec.setting("batching") == "grouped":
         notes.append(
             "Training batches held texts of similar length (batching=grouped), which may favour "
             "some poolers."

@@ -45,6 +45,18 @@ def test_the_weight_of_a_word_is_the_sum_over_its_pieces(trained) -> None:
     assert [weight for _, weight, _ in found.words] == pytest.approx(expected, abs=1e-4)
 
 
+def test_words_of_windows_have_the_weights_of_their_pieces(trained) -> None:
+    """Two pieces are in both windows here, which cut a word."""
+    windows = ["encoder.windows.size=10", "encoder.windows.stride=6"]
+    model = trained("pooler=mean", "pooler@across=max", *windows)
+    assert model.model.pooler.weights_label is not None
+    (found,) = explain(model, TEXTS[1:])
+    words = [word for word, _, _ in found.words]
+    assert words[:6] == ["[CLS]", "An", "unfilma", "[SEP]", "[CLS]", "mable"]
+    assert words[-2:] == ["!", "[SEP]"]
+    assert sum(weight for _, weight, _ in found.words) == pytest.approx(1, abs=2e-3)
+
+
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -19,6 +19,7 @@ from poolbench.inference.export_sentence_transformers import (
     MODES,
     sentence_transformer_logits,
     sentence_transformer_vectors,
+    write_sentence_transformer,
 )
 from poolbench.inference.load import load
 from poolbench.runs.protocol import ONE_TEXT
@@ -281,3 +282,9 @@ def test_an_operation_without_onnx_form_is_rejected(trained_run, tmp_path: Path)
 def test_help_needs_no_torch() -> None:
     code = "import sys; from scripts import export, predict; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("write", [write_onnx, write_sentence_transformer])
+def test_windows_are_rejected(trained_run, tmp_path: Path, write) -> None:
+    trained = load(trained_run("pooler=mean", "encoder.windows.size=16"))
+    assert "exports have no windows" in rejection(lambda: write(trained, tmp_path))

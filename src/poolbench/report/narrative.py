@@ -8,7 +8,6 @@ from poolbench.report.layers import lowest_layer
 from poolbench.report.standing import Standing
 from poolbench.report.summary import Findings, Task, without_controls
 from poolbench.runs.protocol import METRIC_NAMES, scaled_value
-from poolbench.runs.record import RunRecord
 from poolbench.runs.remarks import remarks
 from poolbench.stats.best import Best
 from poolbench.stats.power import needed, smallest_difference

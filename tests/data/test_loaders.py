@@ -11,7 +11,7 @@ import yaml
 
 from poolbench.core.errors import UserError
 from poolbench.data import loaders
-from poolbench.data.tokenized import tokenize_splits
+from poolbench.data.tokenize_splits import tokenize_splits
 from tests.conftest import ROOT
 
 ROWS = [{"text": f"text {i}, with a comma", "label": "yes" if i % 3 else "no"} for i in range(60)]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from poolbench.core.errors import UserError
 from poolbench.data import synthetic
 from poolbench.data.datamodule import EVAL_BATCH
-from poolbench.data.tokenized import tokenize_splits
+from poolbench.data.tokenize_splits import tokenize_splits
 from poolbench.encoders.toy import STRENGTHS, EmbeddingEncoder
 from poolbench.poolers import masked
 from poolbench.poolers.cls import ClsPooler

@@ -7,7 +7,8 @@ import torch
 
 from poolbench.core.errors import UserError
 from poolbench.data.loaders import movie_reviews
-from poolbench.data.tokenized import TokenizedDataset, tokenize_splits
+from poolbench.data.tokenize_splits import tokenize_splits
+from poolbench.data.tokenized import TokenizedDataset
 from poolbench.encoders import feature_cache
 from poolbench.encoders.feature_cache import cache_file, cache_hidden_states, pooled_vectors
 from tests.encoders.families import scratch

@@ -28,6 +28,7 @@ class Batch:
     example_ids: Int[Tensor, " B"]
     text_ids: Int[Tensor, " KB"]
     tokens: int  # real ones, known on the host: counting them on a GPU would synchronise
+    segments: Int[Tensor, "KB T"] | None = None  # of each token, where a text is two texts
     windows: int | None = None  # number of windows, if some text has more than one
 
     def __len__(self) -> int:
@@ -79,8 +80,13 @@ def collate(
     else:
         real = position < lengths[:, None]
     # In the padding the index points at another text's token, or past the end.
-    found = dataset.ids.numpy().take(first[:, None] + position, mode="clip")
-    input_ids = torch.from_numpy(np.where(real, found, pad_id).astype(np.int64))
+    places = first[:, None] + position
+
+    def padded(values: Tensor, padding: int) -> Tensor:
+        found = values.numpy().take(places, mode="clip")
+        return torch.from_numpy(np.where(real, found, padding).astype(np.int64))
+
+    input_ids = padded(dataset.ids, pad_id)
     mask = torch.from_numpy(real)
     pooled = mask & ~torch.isin(input_ids, torch.tensor(unpooled_ids)) if unpooled_ids else mask
     return Batch(
@@ -91,5 +97,6 @@ def collate(
         example_ids=rows,
         text_ids=torch.from_numpy(texts),
         tokens=int(lengths.sum()),
+        segments=None if dataset.segments is None else padded(dataset.segments, 0),
         windows=int((-(-lengths // window)).sum()) if window and width > window else None,
     )

@@ -72,6 +72,15 @@ class Encoder(nn.Module, ABC):
         Of a text longer than ``window``, those of its windows end to end.
         """
 
+    def tokenize_pairs(
+        self, first: list[str], second: list[str]
+    ) -> tuple[list[list[int]], list[list[int]], int]:
+        """Each pair of texts as one sequence: token ids, segments, and how many were truncated."""
+        raise UserError(
+            f"pair_features=together: {type(self).__name__} does not encode two texts as one "
+            "sequence, a Hugging Face encoder without windows does"
+        )
+
     @abstractmethod
     def forward(self, batch: Batch) -> Float[Tensor, "B T R D"]:
         """Hidden states at ``layers``; values in the padding are undefined."""

@@ -83,6 +83,8 @@ class EmbeddingEncoder(Encoder):
 class ScratchEncoder(PretrainedEncoder):
     """A transformer of any Hugging Face family with random weights."""
 
+    tokenize_pairs = Encoder.tokenize_pairs  # unknown to the tokenizer
+
     def __init__(
         self,
         model_type: str = "bert",

@@ -101,6 +101,8 @@ def exportable_encoder(trained: TrainedModel) -> PretrainedEncoder:
         raise UserError(
             "exports have no windows: use scripts/predict.py, or train without encoder.windows.size"
         )
+    if trained.record.run.setting("pair_features") == "together":
+        raise UserError("an export encodes one text: train with other pair_features than together")
     if isinstance(encoder, PretrainedEncoder) and isinstance(tokenizer, PreTrainedTokenizerBase):
         return encoder
     name = trained.record.run.encoder

@@ -22,7 +22,7 @@ from poolbench.data.needs import Columns
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.runs.protocol import TaskName
 from poolbench.tasks.base import Task
-from poolbench.tasks.heads import Features, Head, PairFeatures, PairHead
+from poolbench.tasks.heads import Features, Head, pair_head
 
 
 class RecallAtFalsePositives(Metric):
@@ -92,7 +92,7 @@ class Classification(Task):
 
 
 class PairClassification(Classification):
-    """The same for two texts, which one pooler pools; the head sees features of both vectors."""
+    """The same for two texts: the head sees features of their vectors, or one vector of both."""
 
     name = "pair_classification"
     columns = Columns(texts=2, target="class")
@@ -102,5 +102,5 @@ class PairClassification(Classification):
         self.pair_features: Features = pair_features
 
     def head(self, width: int, build: Callable[[int, int], Head]) -> Head:
-        features = PairFeatures(width, self.pair_features)
-        return PairHead(width, features, super().head(features.output_dim, build))
+        make = super().head
+        return pair_head(width, self.pair_features, lambda wide: make(wide, build))

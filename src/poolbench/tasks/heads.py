@@ -1,5 +1,6 @@
 """Heads: from the pooled vectors of a batch to the outputs of a task."""
 
+from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn import functional
 from poolbench.poolers.base import Size
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Features = Literal["uv", "abs_diff", "product", "uv_abs_diff", "all"]
+Features = Literal["uv", "abs_diff", "product", "uv_abs_diff", "all", "together"]
 
 
 class Head(nn.Module):
@@ -95,6 +96,14 @@ class PairHead(Head):
 
     def forward(self, pooled: Float[Tensor, "B2 P"]) -> Float[Tensor, "B C"]:
         return self.head(self.features(pooled))
+
+
+def pair_head(width: int, features: Features, build: Callable[[int], Head]) -> Head:
+    """The head on features of two vectors, or on the one vector of both texts together."""
+    if features == "together":
+        return build(width)
+    made = PairFeatures(width, features)
+    return PairHead(width, made, build(made.output_dim))
 
 
 class ScaledHead(Head):

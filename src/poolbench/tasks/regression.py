@@ -15,7 +15,7 @@ from poolbench.data.needs import Columns
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.runs.protocol import TaskName
 from poolbench.tasks.base import Task
-from poolbench.tasks.heads import Features, Head, PairFeatures, PairHead, ScaledHead
+from poolbench.tasks.heads import Features, Head, ScaledHead, pair_head
 
 
 def correlations() -> dict[str, Metric]:
@@ -53,7 +53,7 @@ class Regression(Task):
 
 
 class PairRegression(Regression):
-    """The same for two texts, which one pooler pools; the head sees features of both vectors."""
+    """The same for two texts: the head sees features of their vectors, or one vector of both."""
 
     name = "pair_regression"
     columns = Columns(texts=2, target="score")
@@ -63,6 +63,5 @@ class PairRegression(Regression):
         self.pair_features: Features = pair_features
 
     def head(self, width: int, build: Callable[[int, int], Head]) -> Head:
-        features = PairFeatures(width, self.pair_features)
-        inner = PairHead(width, features, build(features.output_dim, 1))
-        return ScaledHead(inner, self.mean, self.deviation)
+        make = super().head
+        return pair_head(width, self.pair_features, lambda wide: make(wide, build))

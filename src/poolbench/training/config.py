@@ -114,7 +114,9 @@ class Config(_Group):
     batch_size: PositiveInt
     batching: Literal["packed", "padded", "grouped"]
     pooled_tokens: Literal["all", "content"]
-    pair_features: Literal["uv", "abs_diff", "product", "uv_abs_diff", "all"] | None = None
+    pair_features: Literal["uv", "abs_diff", "product", "uv_abs_diff", "all", "together"] | None = (
+        None
+    )
     patience: PositiveInt
     output_dir: Annotated[str, BeforeValidator(_text), Field(min_length=1)]
     allow_targets: list[Annotated[str, Field(pattern=r"^\w[\w.]*\.$")]]

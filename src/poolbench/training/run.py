@@ -183,7 +183,7 @@ def _clusters(data: TokenizedDataset, ids: torch.Tensor) -> NDArray[np.int64] | 
     """What examples have in common: their group, or the texts of pairs if some share one."""
     if data.groups is not None:
         return data.groups[ids].numpy()
-    texts = data.members[ids]
+    texts = (data.members if data.pairs is None else data.pairs)[ids]
     if texts.shape[1] == 1 or data.relevance or len(texts.unique()) == texts.numel():
         return None
     return texts.numpy()

@@ -20,7 +20,7 @@ from poolbench.data.collate import Batch
 from poolbench.data.datamodule import TokenizedDataModule
 from poolbench.data.loaders import SPLITS
 from poolbench.data.splits import cross_validation
-from poolbench.data.tokenized import tokenize_splits
+from poolbench.data.tokenize_splits import tokenize_splits
 from poolbench.encoders.base import Encoder
 from poolbench.encoders.feature_cache import cache_hidden_states, pooled_vectors
 from poolbench.encoders.layer_mix import LayerMix
@@ -66,6 +66,7 @@ class Session:
         dataset, k = config.dataset, config.folds
         columns = target_of(config.task, config.allow_targets).columns
         needs = [columns.texts, columns.target]
+        together = config.pair_features == "together"
         # Datasets that serve one task only do not ask for which one they are loaded.
         takes = inspect.signature(target_of(dataset, config.allow_targets)).parameters
         given = {"columns": columns} if {"columns", "options"} & set(takes) else {}
@@ -73,10 +74,12 @@ class Session:
         def load() -> Inputs:
             splits = self._keep("splits", 2, _key(dataset, needs), lambda: build(dataset, **given))
             encoder = self.encoder(config)
-            data = tokenize_splits(splits, encoder.tokenize, columns)
+            pairs = encoder.tokenize_pairs if together else None
+            data = tokenize_splits(splits, encoder.tokenize, columns, pairs)
             return Inputs(splits, data, encoder, columns)
 
-        whole = self._keep("inputs", 2, _key(dataset, config.encoder, needs), load)
+        key = _key(dataset, config.encoder, needs, together)
+        whole = self._keep("inputs", 2, key, load)
         if not k:
             return whole
         if columns.target == "relevance":  # rows are not examples, and the corpus is in all splits
@@ -94,7 +97,7 @@ class Session:
                 for rows in cross_validation(table, k, dataset.get("split_seed", 0), columns)
             ]
 
-        return self._keep("folds", 2, _key(dataset, config.encoder, needs, k), cut)[config.seed]
+        return self._keep("folds", 2, key + str(k), cut)[config.seed]
 
     def task(self, config: Config) -> Task:
         """The task of a run, with metrics of its own."""

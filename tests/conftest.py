@@ -129,6 +129,16 @@ def rejection(action: Callable[[], object]) -> str:
     return str(rejected.value)
 
 
+def works(action: Callable[[], object]) -> bool:
+    """Whether an action works; if not, it ends in a UserError of one line."""
+    try:
+        action()
+    except UserError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+        return False
+    return True
+
+
 def scored_pairs(folder: Path) -> Path:
     """A file of scored pairs."""
     words = ["a", "film", "is", "long", "and", "slow", "but", "never", "dull", "or", "cold"]

@@ -1,20 +1,18 @@
 """Any value at any key of the configuration: it works, or it is rejected in one line."""
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from poolbench.core.errors import UserError
 from poolbench.runs.identity import flatten
 from poolbench.training import sweep
 from poolbench.training.config import RunRequest, validate
 from poolbench.training.launch import compose_runs
 from poolbench.training.session import Session
-from tests.conftest import SMALL, TINY
+from tests.conftest import SMALL, TINY, works
 
 COMMANDS = [
     ["pooler=conv", "head=mlp", *TINY],
@@ -52,19 +50,7 @@ def plans(request: RunRequest, key: str, value: object, session: Session) -> boo
         config = validate(values)
         sweep.plan([RunRequest(config, config.seed, request.names, ())], session)
 
-    return accepts(plan)
-
-
-def accepts(action: Callable[[], object]) -> bool:
-    """Whether an action succeeds; any exception but a UserError of one line is a finding."""
-    try:
-        action()
-    except UserError as error:
-        message = str(error)
-    else:
-        return True
-    assert "\n" not in message
-    return False
+    return works(plan)
 
 
 def keys(request: RunRequest) -> list[str]:
@@ -113,4 +99,4 @@ def test_any_value_of_any_key(
 @given(key=st.sampled_from(["seed", "pooler", "study", "optimizer.lr", "trainer"]), text=st.text())
 def test_any_text_on_the_command_line(key: str, text: str) -> None:
     for argument in (f"{key}={text}", text):
-        accepts(lambda argument=argument: compose_runs(*TINY, argument))
+        works(lambda argument=argument: compose_runs(*TINY, argument))

@@ -17,7 +17,7 @@ from poolbench.tasks.similarity import DECIMALS
 from scripts import vector_cost
 from tests.conftest import plan, rejection, train
 from tests.report.studies import Tags
-from tests.tasks.test_tasks import TINY, write_rows
+from tests.tasks.rows import TINY, write_rows
 
 TASKS = ["similarity", "retrieval"]
 

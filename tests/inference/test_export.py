@@ -25,7 +25,7 @@ from poolbench.inference.load import load
 from poolbench.runs.protocol import ONE_TEXT
 from scripts import export
 from tests.conftest import ROOT, rejection
-from tests.tasks.test_tasks import write_rows
+from tests.tasks.rows import write_rows
 from tests.tiny_bert import tiny_bert
 
 for library in ("onnx", "onnxscript", "onnxruntime", "sentence_transformers"):

@@ -17,7 +17,7 @@ from scripts import explain as explain_script
 from scripts import predict
 from tests.conftest import rejection
 from tests.report.task_studies import write_task_run
-from tests.tasks.test_tasks import TINY, TWO_TEXTS, write_rows
+from tests.tasks.rows import TINY, TWO_TEXTS, write_rows
 
 
 @pytest.fixture

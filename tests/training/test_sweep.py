@@ -1,39 +1,18 @@
-"""Sweeps: a failure stays alone, finished runs stay finished, interrupted ones continue."""
+"""Sweeps: a failure stays alone, and finished runs stay finished."""
 
-import re
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from poolbench.core.errors import Interrupted
-from poolbench.runs.identity import RunSpec
-from poolbench.runs.record import Parameters, RunRecord, read_record
+from poolbench.runs.record import read_record
 from poolbench.runs.study import read_declaration
 from poolbench.training import sweep
-from poolbench.training.console import print_summary
 from poolbench.training.launch import compose_runs
-from poolbench.training.lit_module import LitPooledModel
 from poolbench.training.session import Session
-from poolbench.training.sweep_progress import Progress
-from tests.conftest import TINY, curves, logits, plan, rejection, train
-
-
-def planned(output: Path, *overrides: str) -> list[RunSpec]:
-    return plan(output, *TINY, *overrides)
-
-
-def break_training(monkeypatch, pooler: str, error: BaseException, at: int = 0) -> None:
-    """Runs with this pooler raise in step ``at`` of their training."""
-    original = LitPooledModel.training_step
-
-    def step(self, batch, index):
-        if type(self.model.pooler).__name__ == pooler and self.global_step == at:
-            raise error
-        return original(self, batch, index)
-
-    monkeypatch.setattr(LitPooledModel, "training_step", step)
+from tests.conftest import logits, plan, rejection, train
+from tests.training.breaking import break_training, planned
 
 
 @pytest.mark.parametrize("error", [RuntimeError("on purpose\nand more"), SystemExit(3)])
@@ -151,130 +130,6 @@ def test_an_output_folder_that_cannot_be_written_is_rejected(tmp_path: Path) -> 
 def test_runs_that_share_data_and_encoder_follow_each_other(tmp_path: Path) -> None:
     specs = plan(tmp_path, "seed=0,1", "encoder=scratch,minilm")
     assert [spec.encoder for spec in specs] == ["scratch", "scratch", "minilm", "minilm"]
-
-
-def test_progress_counts_and_estimates_the_time_left(tmp_path: Path, capsys) -> None:
-    train(planned(tmp_path, "pooler=mean,max", "seed=0,1", "study=lines"))
-    lines = capsys.readouterr().out.splitlines()
-    one = r"seed (0|1): accuracy 0\.\d{4}"
-    assert re.fullmatch(rf"\[1/4, about \d+ s left\] mean, {one}", lines[0])
-    assert re.fullmatch(rf"\[4/4\] max, {one}", lines[3])
-    assert lines[-1].strip() == f"report: python scripts/report.py {tmp_path / 'lines'}"
-    assert all(line == line.rstrip() for line in lines)
-
-
-def test_time_left_is_that_of_the_variant_or_of_the_others(tmp_path: Path, capsys) -> None:
-    specs = planned(tmp_path, "pooler=cls,conv", "seed=0,1,2")
-    progress = Progress(specs)
-    for spec, wall in zip(specs, [10.0, 20.0, 30.0, 600.0, 660.0], strict=False):
-        record = RunRecord.model_construct(
-            run=spec, status="ok", metrics={"test/accuracy": 0.5}, seconds={"wall": wall}
-        )
-        progress.finish(spec, record)
-    left = [line.partition("]")[0] for line in capsys.readouterr().out.splitlines()]
-    assert left == [
-        "[1/6, about 50 s left",
-        "[2/6, about 1 min 00 s left",
-        "[3/6, about 1 min 00 s left",
-        "[4/6, about 20 min 00 s left",
-        "[5/6, about 10 min 30 s left",
-    ]
-
-
-def test_the_table_names_what_differs_and_fits_a_terminal(tmp_path: Path, capsys) -> None:
-    specs = planned(tmp_path, "pooler=soft_max,mean", "optimizer.lr=1e-3,1e-2", "seed=0,1")
-    records = [
-        RunRecord.model_construct(
-            run=spec,
-            status="ok",
-            metrics={"test/accuracy": 0.5, "test/f1_macro": 0.5, "perf/relative_throughput": 0.97},
-            parameters=Parameters(pooler=1_234_567),
-            notes=[],
-        )
-        for spec in specs
-    ]
-    assert print_summary(list(zip(specs, records, strict=True)))
-    table = capsys.readouterr().out.splitlines()
-    assert sum("optimizer.lr=0.01" in line for line in table) == 2
-    assert sum("0.97 × mean" in line for line in table) == 4
-    assert all(len(line) <= 80 and line == line.rstrip() for line in table[:-1])
-    records[0] = RunRecord.model_construct(run=specs[0], status="failed", error="x", folder=None)
-    assert not print_summary(list(zip(specs, records, strict=True)))
-    assert "1 of 8 runs have no result; report of the others" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("cut_at", [0, 5, 8], ids=["first step", "epoch 2", "epoch 3"])
-def test_an_interrupted_run_continues_to_the_same_result(
-    tmp_path: Path, monkeypatch, cut_at: int
-) -> None:
-    overrides = ["pooler=attention", "encoder.tuning=full", "trainer.max_epochs=4", "head=mlp"]
-    whole = planned(tmp_path, *overrides, "study=whole", "batch_size=20")
-    assert train(whole)
-    cut = planned(tmp_path, *overrides, "study=cut", "batch_size=20")
-    with monkeypatch.context() as broken:
-        break_training(broken, "AttentionPooler", Interrupted(143), at=cut_at)
-        with pytest.raises(Interrupted):
-            train(cut)
-    assert not (cut[0].folder / "record.json").exists()
-
-    steps: list[int] = []
-    original = LitPooledModel.training_step
-    monkeypatch.setattr(
-        LitPooledModel,
-        "training_step",
-        lambda self, batch, i: (steps.append(self.global_step), original(self, batch, i))[1],
-    )
-    assert train(cut)
-    assert steps[0] == cut_at // 4 * 4, "it continues at the start of the interrupted epoch"
-    a, b = read_record(whole[0].folder), read_record(cut[0].folder)
-    assert np.array_equal(logits(a), logits(b))
-    assert curves(a) == curves(b)
-    seconds = [epoch["seconds"] for epoch in b.history]
-    assert seconds == sorted({*seconds, 0.0})[1:], "an interruption resets no clock"
-    assert a.digests == b.digests
-    assert [p.name for p in (cut[0].folder / "checkpoints").glob("*.ckpt")] == ["best.ckpt"]
-
-
-def _interrupt(*_: object) -> None:
-    raise Interrupted(143)
-
-
-def test_a_run_interrupted_after_its_last_epoch_does_not_train_on(
-    tmp_path: Path, monkeypatch
-) -> None:
-    overrides = ["trainer.max_epochs=9", "patience=1", "optimizer.lr=0.05"]
-    whole = planned(tmp_path, *overrides, "study=whole")
-    assert train(whole)
-    cut = planned(tmp_path, *overrides, "study=cut")
-    with monkeypatch.context() as broken:
-        broken.setattr(LitPooledModel, "test_step", _interrupt)
-        with pytest.raises(Interrupted):
-            train(cut)
-    assert train(cut)
-    a, b = read_record(whole[0].folder), read_record(cut[0].folder)
-    assert len(a.history) < 9
-    assert curves(a) == curves(b)
-    assert np.array_equal(logits(a), logits(b))
-
-
-@pytest.mark.parametrize("damaged", [1, 2], ids=["the last", "both"])
-def test_damaged_checkpoints_are_not_used(tmp_path: Path, monkeypatch, damaged: int) -> None:
-    overrides = ["encoder.tuning=full", "trainer.max_epochs=4"]
-    whole = planned(tmp_path, *overrides, "study=whole")
-    train(whole)
-    cut = planned(tmp_path, *overrides, "study=cut")
-    with monkeypatch.context() as broken:
-        break_training(broken, "MeanPooler", Interrupted(143), at=7)
-        with pytest.raises(Interrupted):
-            train(cut)
-    epochs = sorted((cut[0].folder / "checkpoints").glob("epoch=*.ckpt"))
-    assert len(epochs) == 2
-    for path in epochs[-damaged:]:
-        content = bytearray(path.read_bytes())
-        content[len(content) // 2] ^= 1
-        path.write_bytes(content)
-    assert train(cut)
-    assert np.array_equal(*(logits(read_record(specs[0].folder)) for specs in (whole, cut)))
 
 
 @pytest.mark.parametrize("change", ["test/Accuracy", "flipped"])

@@ -12,7 +12,7 @@ from poolbench.stats.verdict import Word
 
 TRAINING = ("optimizer.", "head.", "batch_size", "patience", "trainer.max_epochs")
 # Metrics that are no mean over examples: their scores are jackknife pseudo-values.
-JACKKNIFED = ("f1_macro", "f1_micro", "spearman", "pearson")
+JACKKNIFED = ("f1_macro", "f1_micro", "auroc", "spearman", "pearson")
 
 
 def caveats(findings: Findings) -> list[str]:

@@ -36,6 +36,7 @@ BASELINES = {
 CHANCE = {
     "spearman": "no correlation",
     "pearson": "no correlation",
+    "auroc": "each order of two examples with equal probability",
     "ndcg@10": "the expected value in a random order",
 }
 

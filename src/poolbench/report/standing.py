@@ -37,6 +37,11 @@ class Standing:
         """The metric in percent, mean over seeds."""
         return fmean(self.scores.values()) if self.scores else None
 
+    def metric(self, name: str) -> list[float]:
+        """Another metric of the test split in percent, of each run that has it."""
+        found = (record.metrics.get(f"test/{name}") for record in self.finished)
+        return [100 * value for value in found if value is not None]
+
     @cached_property
     def right(self) -> Array:
         """Share of seeds that classify each test example correctly, (n,); empty without scores.

@@ -5,9 +5,9 @@ from typing import Any
 import pandas as pd
 
 from poolbench.report.cells import DASH, Cell, Table, frame_of
-from poolbench.report.overview import scores_of
+from poolbench.report.overview import Score, scores_of
 from poolbench.report.summary import Findings, Task, control, marked
-from poolbench.runs.protocol import scaled_name
+from poolbench.runs.protocol import METRIC_NAMES, scaled_name
 from poolbench.runs.record import ContractLine, RunRecord
 from poolbench.stats.across_datasets import Across
 from poolbench.stats.verdict import (
@@ -64,6 +64,23 @@ def verdict_table(task: Task, findings: Findings) -> Table:
     styles = {"difference": "+.1f", "examples": ",d", "parameters": ",d", metric: ".1f"}
     styles |= {"throughput": ".2f", "pooler ms": ".3g"}
     return Table(f"Verdicts on {task.name}", frame.drop(columns=unmeasured), styles)
+
+
+def metrics_table(task: Task, metric: str) -> Table | None:
+    """The test metrics that decide nothing, mean over seeds; None if ``metric`` is the only one."""
+    names = [name for name in METRIC_NAMES if name != metric]
+    rows = [
+        {"pooler": marked(s.pooler)}
+        | {
+            scaled_name(name): Score(s.pooler, task.name, values).cell
+            for name in names
+            if (values := s.metric(name))
+        }
+        for s in task.standings
+        if s.scores
+    ]
+    frame = frame_of(rows)
+    return Table(f"Other metrics on {task.name}", frame) if len(frame.columns) > 1 else None
 
 
 def pairs_table(task: Task) -> Table:

@@ -21,6 +21,7 @@ Metric = Literal[
     "accuracy",
     "f1_macro",
     "f1_micro",
+    "auroc",
     "spearman",
     "pearson",
     "ndcg@10",
@@ -30,10 +31,10 @@ Metric = Literal[
 ]
 # The metrics by which runs of a task can be compared, the primary one first.
 METRICS: dict[TaskName, tuple[Metric, ...]] = {
-    "classification": ("accuracy", "f1_macro"),
+    "classification": ("accuracy", "f1_macro", "auroc"),
     "multilabel": ("f1_micro", "f1_macro"),
     "regression": ("spearman", "pearson"),
-    "pair_classification": ("accuracy", "f1_macro"),
+    "pair_classification": ("accuracy", "f1_macro", "auroc"),
     "pair_regression": ("spearman", "pearson"),
     "similarity": ("spearman", "pearson"),
     "retrieval": ("ndcg@10", "recall@1", "recall@10", "mrr@10"),
@@ -56,7 +57,7 @@ METRIC_NAMES = {
     "recall@1%fpr": "recall at 1 % false positives",
     "brier": "Brier score",
 }
-_SHARES = ("accuracy", "f1_macro", "f1_micro", "recall@1", "recall@10")
+_SHARES = ("accuracy", "f1_macro", "f1_micro", "recall@1", "recall@10", "recall@1%fpr")
 
 
 def scaled_name(metric: str) -> str:

@@ -106,6 +106,42 @@ def spearman_scores(targets: NDArray[Any], outputs: NDArray[Any]) -> Array:
     return _pseudo_values(rho, _correlation(without - (n - 1) * (n / 2) ** 2, *left))
 
 
+def auroc_scores(labels: NDArray[Any], outputs: NDArray[Any]) -> Array:
+    """Pseudo-values (n,) of the area under the ROC curve, from logits (n, C).
+
+    The mean over the classes that occur in ``labels`` and are not all of them, each against all
+    others, by its log-odds; 1/2 without such a class. With two classes both areas are the same.
+    The area is the share of pairs of an example of the class and one of the others in which the
+    first one is higher (Mann and Whitney 1947), equal values counting 1/2. So without an example
+    its own pairs are missing; an area without pairs is 1/2.
+
+    Example:
+        >>> logits = np.array([[2.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+        >>> auroc_scores(np.array([0, 0, 1, 1]), logits)
+        array([1., 1., 1., 1.])
+    """
+    n, z = len(labels), np.asarray(outputs, dtype=np.float64)
+    occurring = [c for c in range(z.shape[1]) if 0 < np.count_nonzero(labels == c) < n]
+    found = np.full((max(len(occurring), 1), n), 0.5)
+    for row, c in zip(found, occurring, strict=False):
+        own = labels == c
+        odds = z[:, c] - np.logaddexp.reduce(np.delete(z, c, axis=1), axis=1)
+        below, above = _share_below(odds, odds[~own]), 1 - _share_below(odds, odds[own])
+        pairs = np.where(own, below, above)  # the area of the pairs of each example alone
+        sizes = np.where(own, own.sum(), n - own.sum())
+        whole = pairs[own].mean()
+        left = np.divide(sizes * whole - pairs, sizes - 1, out=np.full(n, 0.5), where=sizes > 1)
+        row[:] = _pseudo_values(whole, left)
+    return np.asarray(found.mean(axis=0))
+
+
+def _share_below(values: Array, others: Array) -> Array:
+    """For each value, the share of ``others`` that are smaller, plus half of those equal."""
+    ordered = np.sort(others)
+    ends = [np.searchsorted(ordered, values, side) for side in ("left", "right")]
+    return np.asarray(np.sum(ends, axis=0) / (2 * len(others)), dtype=np.float64)
+
+
 def _pseudo_values(whole: Any, without: Array) -> Array:
     n = without.shape[-1]
     return np.asarray(n * whole - (n - 1) * without, dtype=np.float64)

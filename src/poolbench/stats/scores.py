@@ -15,6 +15,7 @@ from scipy import special
 from poolbench.runs.protocol import RANKING
 from poolbench.stats.jackknife import Array as Array
 from poolbench.stats.jackknife import (
+    auroc_scores,
     macro_f1_scores,
     multilabel_f1_scores,
     pearson_scores,
@@ -57,11 +58,16 @@ SCORES: dict[str, Scores] = {
     "accuracy": accuracy_scores,
     "f1_macro": _macro_f1,
     "f1_micro": partial(multilabel_f1_scores, average="micro"),
+    "auroc": auroc_scores,
     "brier": brier_scores,
     "spearman": lambda targets, outputs: spearman_scores(targets, outputs[:, 0]),
     "pearson": lambda targets, outputs: pearson_scores(targets, outputs[:, 0]),
     **{name: partial(_column, name=name) for name in RANKING},
 }
+
+
+# Metrics of which chance is one value, whatever the data.
+CHANCE = {"spearman": 0.0, "pearson": 0.0, "auroc": 0.5}
 
 
 def baseline_scores(targets: NDArray[Any], outputs: NDArray[Any], metric: str) -> dict[str, Array]:
@@ -71,15 +77,15 @@ def baseline_scores(targets: NDArray[Any], outputs: NDArray[Any], metric: str) -
       occur; each of its scores is its expected metric.
     * Labels: for every text those that apply to more than half of the examples, or else the most
       frequent one.
-    * Correlations: 0.
+    * Correlations: 0. AUROC: 1/2.
     * nDCG: its expected value in a random order, which the outputs contain.
     """
     n = len(targets)
     if metric in RANKING:
         expected = f"random {metric}"
         return {"chance": SCORES[expected](targets, outputs)} if expected in RANKING else {}
-    if metric in ("spearman", "pearson"):
-        return {"chance": np.zeros(n)}
+    if metric in CHANCE:
+        return {"chance": np.full(n, CHANCE[metric])}
     if targets.ndim == 2:
         share = targets.mean(axis=0)  # (C,)
         applies = (share > 0.5) | (share == share.max())

@@ -1,14 +1,14 @@
 """Classification: one text, or two, and one label."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import (
     MulticlassAccuracy,
-    MulticlassAUROC,
     MulticlassConfusionMatrix,
     MulticlassF1Score,
     MulticlassPrecision,
@@ -25,26 +25,51 @@ from poolbench.tasks.base import Task
 from poolbench.tasks.heads import Features, Head, pair_head
 
 
-class RecallAtFalsePositives(Metric):
+class _OfAllLogits(Metric):
+    """Keeps the logits (B, C) and the labels (B,) of every batch."""
+
+    logits: list[Tensor]
+    labels: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("logits", [], "cat")
+        self.add_state("labels", [], "cat")
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        self.logits.append(logits)
+        self.labels.append(labels)
+
+
+class AreaUnderRoc(_OfAllLogits):
+    """Area under the ROC curve of each class against all others, mean over the classes that occur.
+
+    By log-odds: probabilities near 1 would be rounded to equal ones, and torchmetrics counts a
+    class that does not occur as 0. It is 1/2 where all labels are equal.
+    """
+
+    def compute(self) -> Tensor:
+        logits, labels = dim_zero_cat(self.logits).float(), dim_zero_cat(self.labels)
+        areas = []
+        for c in labels.unique().tolist():
+            rest = torch.cat([logits[:, :c], logits[:, c + 1 :]], dim=1)
+            odds, own = logits[:, c] - rest.logsumexp(dim=1), labels == c
+            others = odds[~own].sort().values
+            if len(others):
+                ends = [torch.searchsorted(others, odds[own], side=s) for s in ("left", "right")]
+                areas.append(torch.cat(ends).float().mean() / len(others))
+        return torch.stack(areas).mean() if areas else logits.new_tensor(0.5)
+
+
+class RecallAtFalsePositives(_OfAllLogits):
     """Recall of the second of two classes where 1 % of the first are taken for it.
 
     The threshold is the lowest one that at most 1 % of the negatives exceed.
     """
 
-    scores: list[Tensor]
-    labels: list[Tensor]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("scores", [], "cat")
-        self.add_state("labels", [], "cat")
-
-    def update(self, logits: Tensor, labels: Tensor) -> None:
-        self.scores.append(logits[:, 1] - logits[:, 0])
-        self.labels.append(labels)
-
     def compute(self) -> Tensor:
-        scores, labels = dim_zero_cat(self.scores), dim_zero_cat(self.labels)
+        logits, labels = dim_zero_cat(self.logits), dim_zero_cat(self.labels)
+        scores = logits[:, 1] - logits[:, 0]
         negatives = scores[labels == 0].sort(descending=True).values
         allowed = len(negatives) // 100  # of the negatives, that may exceed the threshold
         above = scores[labels == 1] > negatives[allowed] if len(negatives) else labels == 1
@@ -52,9 +77,9 @@ class RecallAtFalsePositives(Metric):
 
 
 class Classification(Task):
-    """Cross-entropy; accuracy and macro-F1.
+    """Cross-entropy; accuracy, macro-F1 and AUROC.
 
-    With two classes the test adds the area under the ROC curve, and recall at 1 % false positives.
+    With two classes the test adds recall at 1 % false positives.
     """
 
     name: ClassVar[TaskName] = "classification"
@@ -63,17 +88,14 @@ class Classification(Task):
 
     def __init__(self, data: TokenizedDataset) -> None:
         classes = len(data.class_names)
-        measured = {
+        measured: dict[str, Metric] = {
             "accuracy": MulticlassAccuracy(classes, average="micro"),
             "f1_macro": MulticlassF1Score(classes, average="macro"),
+            "auroc": AreaUnderRoc(),
         }
         super().__init__(data, measured)
         if classes == 2:
-            binary: dict[str, Any] = {
-                "auroc": MulticlassAUROC(2),
-                "recall@1%fpr": RecallAtFalsePositives(),
-            }
-            self.test_metrics.add_metrics(binary)
+            self.test_metrics.add_metrics({"recall@1%fpr": RecallAtFalsePositives()})
         self.test_details = MetricCollection(
             {
                 "precision": MulticlassPrecision(classes, average=None),

@@ -103,9 +103,10 @@ def best_validation(record: RunRecord) -> float | None:
 
 
 def _measured(record: RunRecord) -> list[str]:
-    """Names of the test metrics of a task, the one that the study compares first."""
+    """Names of the test metrics of a record, the one that the study compares first."""
     chosen = record.run.setting("comparison.metric")
-    return [f"test/{name}" for name in sorted(METRICS[record.task], key=lambda n: n != chosen)]
+    names = [f"test/{name}" for name in sorted(METRICS[record.task], key=lambda n: n != chosen)]
+    return [name for name in names if name in record.metrics]  # earlier code measured fewer
 
 
 def _print_sweep(results: Sequence[RunRecord]) -> None:

@@ -1,10 +1,11 @@
 """Fixtures that several tests share: small, but with real text and real weights."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -63,6 +64,14 @@ def make_scratch(**changed: Any) -> ScratchEncoder:
         "caveat": None,
     }
     return ScratchEncoder(**knobs | changed)
+
+
+@pytest.fixture
+def no_shape_checks() -> Iterator[None]:
+    """A shape check reads sizes: it cannot be traced, and makes them constants of a graph."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

@@ -28,18 +28,12 @@ KINDS = {
     "fine-tuned": ["pooler=mean", "encoder.tuning=full"],
     "four layers, content": ["pooler=max", "pooled_tokens=content", "layers=last4_mean"],
 }
-LEARNING = ["optimizer.lr=0.01", "trainer.max_epochs=10", "patience=10"]
 
 
 @pytest.fixture
-def trained_run(run, shared_output: Path) -> Callable[[str], Path]:
-    """The folder of a finished run."""
-
-    def folder(kind: str = "frozen") -> Path:
-        folder: Path = run(*tiny_bert(shared_output), *KINDS[kind], *LEARNING).folder
-        return folder
-
-    return folder
+def trained_run(trained_bert: Callable[..., Path]) -> Callable[[str], Path]:
+    """The folder of a finished run of a kind."""
+    return lambda kind="frozen": trained_bert(*KINDS[kind])
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The pages in a real browser: headless Chromium."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +9,13 @@ import pytest
 
 from poolbench.report.build import findings_of, write_files, write_report
 from poolbench.report.leaderboard import leaderboard_files, read_leaderboard
+from tests.report.browser import DESKTOP, PHONE, WebDriverWait, colours, emulate, requests, show
 from tests.report.studies import CLEAR, ENDING, HOSTILE, hostile_study, write_study
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-DESKTOP, PHONE = (1280, 900), (390, 800)
 SIZES = pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 
 
@@ -55,41 +54,6 @@ def chromium() -> Iterator[Any]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     with webdriver.Chrome(options, webdriver.ChromeService(driver)) as opened:
         yield opened
-
-
-def show(chromium: Any, page: Path, size: tuple[int, int] = DESKTOP, **media: Any) -> None:
-    """Open a page with a screen size, a colour scheme and a medium."""
-    width, height = size
-    screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE}
-    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    emulate(chromium, **media)
-    chromium.get("about:blank")
-    for log in ("browser", "performance"):
-        chromium.get_log(log)
-    chromium.get(page.as_uri())
-    # On a busy machine ``get`` may return before the page is complete.
-    ready = f"return location.href === '{page.as_uri()}' && document.readyState === 'complete'"
-    WebDriverWait(chromium, 60).until(lambda _: chromium.execute_script(ready))
-
-
-def emulate(chromium: Any, scheme: str = "light", media: str = "") -> None:
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature], "media": media})
-
-
-def requests(chromium: Any) -> set[str]:
-    """The schemes of all requests."""
-    events = [json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")]
-    sent = [e["params"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    return {params["request"]["url"].partition(":")[0] for params in sent}
-
-
-def colours(chromium: Any) -> list[str]:
-    """Background of the page and colour of a text in a figure."""
-    return chromium.execute_script(
-        "return [getComputedStyle(document.body).backgroundColor,"
-        " getComputedStyle(document.querySelector('.plot .xtitle')).fill]"
-    )
 
 
 @SIZES

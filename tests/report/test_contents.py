@@ -10,14 +10,7 @@ import pytest
 
 from poolbench.report.build import figures_of, findings_of, report_files, write_report
 from poolbench.report.caveats import caveats
-from poolbench.report.explained import disagreed, disagreements, strips_page
 from poolbench.report.summary import CONTROLS_EXPLAINED, marked
-from poolbench.runs.explanations import (
-    ExplainedExample,
-    Explanation,
-    Explanations,
-    write_explanations,
-)
 from tests.report.studies import (
     CLEAR,
     ENDING,
@@ -26,7 +19,6 @@ from tests.report.studies import (
     Tags,
     headline,
     hostile_study,
-    keep_texts,
     reason,
     write_costs,
     write_run,
@@ -178,47 +170,6 @@ def test_poolers_that_are_not_all_timed_are_compared_by_parameters(tmp_path: Pat
     study = twins(tmp_path / "study")
     write_costs(study, {"cls": 1.0, "conv": 1.0})
     assert "costs less (trained parameters)" in reason(findings_of(study))
-
-
-# Disagreements and explanations
-
-
-def test_disagreements_are_counted_over_all_examples(tmp_path: Path) -> None:
-    (task,) = findings_of(write_study(tmp_path / "disagree", CLEAR)).tasks
-    conv, cls = (task.standing(name).right > 0.5 for name in ("conv", "cls"))
-    found = next(d for d in disagreements(task) if d.first.pooler == "conv")
-    assert len(found.won) == (conv & ~cls).sum()
-    assert len(found.lost) == (cls & ~conv).sum()
-    shown = found.clearest(found.won)
-    assert len(shown) == 5
-    assert all(conv[i] and not cls[i] for i in shown)
-
-
-def test_explanations_of_current_runs_are_shown(tmp_path: Path) -> None:
-    study = tmp_path / "explained"
-    write_study(study, CLEAR, data=keep_texts(study, [f"Text {i}." for i in range(EXAMPLES)]))
-    assert "scripts/explain.py" in pages(study)[0]
-    (task,) = findings_of(study).tasks
-    example = min(disagreed(task)["conv"])
-    words = [("[CLS]", 0.25, True), ("seen", -0.75, False)]
-    told = Explanation(pooler="conv", method="gradient", label="x", probability=0.5, words=words)
-    record = task.standing("conv").finished[0]
-    names = {"dataset": "reviews", "encoder": "tiny", "example": example}
-    for key, shown in ((record.predictions_sha256, True), ("of another run", False)):
-        examples = [ExplainedExample(**names, explanations={key: told})]
-        write_explanations(study, Explanations(examples=examples))
-        html = report_files(findings_of(study))["report.html"]
-        assert ('class="special' in html) == shown
-        assert ("striped bar" in html) == shown
-
-
-def test_a_page_of_explanations_escapes_its_words() -> None:
-    words = [(HOSTILE, -0.5, False), ('"', 0.5, True)]
-    told = Explanation(pooler=HOSTILE, method=HOSTILE, label=HOSTILE, probability=0.5, words=words)
-    tags = Tags(strips_page([ENDING], [[told]]))
-    assert tags.tags.count("script") == 1
-    assert "img" not in tags.tags
-    assert tags.text.count(HOSTILE) == 4
 
 
 # Hostile names

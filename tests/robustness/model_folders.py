@@ -1,8 +1,11 @@
 """Folders with small random models and a tokenizer trained on a few sentences."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
@@ -60,3 +63,13 @@ def tokenizer(pad: int = 0, sentences: list[str] = SENTENCES) -> PreTrainedToken
     trained.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=ends)
     names = {name: f"[{name[:3].upper()}]" for name in ("pad_token", "cls_token", "sep_token")}
     return PreTrainedTokenizerFast(tokenizer_object=trained, unk_token="[UNK]", **names)
+
+
+def edit_json(path: Path, **changed: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
+def edit_weights(folder: Path, edit: Callable[[dict[str, torch.Tensor]], None]) -> None:
+    weights = load_file(folder / "model.safetensors")
+    edit(weights)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})

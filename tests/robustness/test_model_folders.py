@@ -1,6 +1,5 @@
 """Model folders give the hidden states of transformers, or are rejected in one line."""
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from poolbench.data.tokenized import tokenize_texts
 from poolbench.encoders.huggingface import PretrainedEncoder, from_name
 from tests.conftest import rejection
 from tests.encoders.families import DEPTH, difference
-from tests.robustness.model_folders import SENTENCES, save_model, tokenizer
+from tests.robustness.model_folders import SENTENCES, edit_json, edit_weights, save_model, tokenizer
 
 TEXTS = ["a film", *SENTENCES]
 ONLY_LAST = {"opt"}
@@ -96,116 +95,6 @@ def test_tokenizers_written_in_python_count_what_they_truncate(tmp_path: Path) -
     assert cut == 2
 
 
-def _edit_json(path: Path, **changed: object) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
-
-
-def _edit_weights(folder: Path, edit: Callable[[dict[str, torch.Tensor]], None]) -> None:
-    weights = load_file(folder / "model.safetensors")
-    edit(weights)
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
-
-
-def lacks_a_tensor(folder: Path) -> None:
-    _edit_weights(folder, lambda weights: weights.pop("encoder.layer.1.output.dense.weight"))
-
-
-def is_of_another_width(folder: Path) -> None:
-    _edit_weights(folder, lambda w: w.update({"embeddings.LayerNorm.weight": torch.ones(16)}))
-
-
-def has_weights_that_are_not_finite(folder: Path) -> None:
-    _edit_weights(folder, lambda w: w["embeddings.LayerNorm.bias"].fill_(torch.nan))
-
-
-def is_of_another_family(folder: Path) -> None:
-    _edit_json(folder / "config.json", model_type="distilbert")
-
-
-def has_truncated_weights(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-1000])
-
-
-def has_a_pointer_for_weights(folder: Path) -> None:
-    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
-
-
-def has_a_pointer_for_a_tokenizer(folder: Path) -> None:
-    (folder / "tokenizer.json").write_text("version https://git-lfs.github.com/spec/v1\n")
-
-
-def has_no_tokenizer(folder: Path) -> None:
-    for path in folder.glob("token*"):
-        path.unlink()
-
-
-def has_an_empty_tokenizer(folder: Path) -> None:
-    tokenizer(sentences=[]).save_pretrained(folder)
-
-
-def has_more_ids_than_embeddings(folder: Path) -> None:
-    larger = tokenizer()
-    larger.add_tokens([f"added{i}" for i in range(500)])
-    larger.save_pretrained(folder)
-
-
-def is_quantised(folder: Path) -> None:
-    _edit_json(folder / "config.json", quantization_config={"quant_method": "gptq", "bits": 4})
-
-
-def has_code_of_its_own(folder: Path) -> None:
-    _edit_json(folder / "config.json", auto_map={"AutoModel": "modeling.Mine"})
-
-
-def has_a_tokenizer_with_code(folder: Path) -> None:
-    _edit_json(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["mine.Mine", None]})
-
-
-def has_fewer_positions(folder: Path) -> None:
-    def cut(weights: dict[str, torch.Tensor]) -> None:
-        name = "embeddings.position_embeddings.weight"
-        weights[name] = weights[name][:8].clone()
-
-    _edit_weights(folder, cut)
-    _edit_json(folder / "config.json", max_position_embeddings=8)
-
-
-def has_no_configuration(folder: Path) -> None:
-    (folder / "config.json").unlink()
-
-
-@pytest.mark.parametrize(
-    ("damage", "key_words"),
-    [
-        (lacks_a_tensor, r"encoder\.layer\.1\.output\.dense\.weight is missing"),
-        (is_of_another_width, r"embeddings\.LayerNorm\.weight is \(16,\), expected \(32,\)"),
-        (has_weights_that_are_not_finite, "not finite numbers"),
-        (is_of_another_family, r"is missing.* and \d+ more; copy all files"),
-        (has_truncated_weights, "cannot be loaded"),
-        (has_a_pointer_for_weights, "model.safetensors is a Git-LFS pointer.*git lfs pull"),
-        (has_a_pointer_for_a_tokenizer, "tokenizer.json is a Git-LFS pointer.*git lfs pull"),
-        (has_no_tokenizer, "tokenizer"),
-        (has_an_empty_tokenizer, "knows no word"),
-        (has_more_ids_than_embeddings, r"'added499' the id .* 500 embeddings.*resize_token_emb"),
-        (is_quantised, "quantised .quant_method"),
-        (has_code_of_its_own, "auto_map in config.json"),
-        (has_a_tokenizer_with_code, "auto_map in tokenizer_config.json"),
-        (has_fewer_positions, "8 positions"),
-        (has_no_configuration, "config.json"),
-    ],
-)
-def test_damaged_folders_are_rejected_with_the_file_and_the_fix(
-    damage: Callable[[Path], None], key_words: str, tmp_path: Path
-) -> None:
-    folder = save_model(tmp_path)
-    from_name(str(folder), max_length=40)
-    damage(folder)
-    message = rejection(lambda: from_name(str(folder), max_length=40))
-    assert re.search(key_words, message), message
-    assert str(folder) in message or "max_length" in message
-
-
 def test_a_tokenizer_of_another_language_is_rejected(tmp_path: Path) -> None:
     encoder = from_name(str(save_model(tmp_path)), max_length=40)
     assert "knows 0 of 160 tokens" in rejection(lambda: encoder.tokenize(["\u05d0 " * 20] * 8))
@@ -226,8 +115,8 @@ def test_the_digest_covers_weights_configuration_and_tokenizer(tmp_path: Path) -
     changed("sharded", lambda folder: sharded.save_pretrained(folder, max_shard_size="30KB"))
     assert len(list((tmp_path / "sharded").glob("model-*.safetensors"))) > 2
     assert len(digests) == 1
-    changed("weights", lambda f: _edit_weights(f, lambda w: w["embeddings.LayerNorm.bias"].add_(1)))
-    changed("config", lambda f: _edit_json(f / "config.json", layer_norm_eps=0.1))
+    changed("weights", lambda f: edit_weights(f, lambda w: w["embeddings.LayerNorm.bias"].add_(1)))
+    changed("config", lambda f: edit_json(f / "config.json", layer_norm_eps=0.1))
     changed("tokenizer", lambda f: tokenizer(sentences=SENTENCES[:2]).save_pretrained(f))
     assert len(digests) == 4
 

@@ -1,6 +1,5 @@
 """The certificate: the pooler contract, measured on real text behind an encoder."""
 
-import jaxtyping
 import pytest
 import torch
 
@@ -9,16 +8,9 @@ from poolbench.training.launch import compose_runs
 from poolbench.training.session import Session
 from tests.conftest import ROOT, SMALL
 
+pytestmark = pytest.mark.usefixtures("no_shape_checks")
 POOLERS = sorted(path.stem for path in (ROOT / "conf/pooler").glob("*.yaml"))
 SCRATCH = ["encoder=scratch", "dataset.max_examples=40", "cache=off"]
-
-
-@pytest.fixture(autouse=True)
-def _plain_annotations():
-    # The shape checks of the tests cannot be traced by torch.compile.
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def certified(session: Session, pooler: str, *overrides: str) -> dict[str, ContractLine]:

@@ -35,10 +35,3 @@ def test_a_wheel_trains_and_reports_outside_a_checkout(tmp_path: Path) -> None:
     report += "b.write_report(b.findings_of(p.Path('outputs/default')))"
     assert python(tmp_path, "-c", report).returncode == 0
     assert (tmp_path / "outputs/default/report.html").stat().st_size > 1_000_000
-
-
-def test_a_pooler_needs_neither_lightning_nor_a_training_library() -> None:
-    heavy = ("pytorch_lightning", "transformers", "datasets", "hydra", "wandb")
-    code = f"import sys, poolbench.poolers.mean; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

@@ -15,7 +15,7 @@ from poolbench.report.summary import find
 from poolbench.runs.explanations import EXPLANATIONS, read_explanations
 from poolbench.runs.study import read_study
 from scripts import explain as script
-from tests.conftest import plan, rejection, train
+from tests.conftest import TINY, plan, rejection, train
 from tests.tiny_bert import tiny_bert
 
 TEXTS = ["A <b>joy</b>.", "An unfilmable film, and not dull!"]
@@ -163,6 +163,13 @@ def test_disagreements_are_explained_for_the_report(study: Path, capsys) -> None
         (study / EXPLANATIONS).write_text(damaged)
         assert "explanations.json is damaged" in rejection(lambda: read_explanations(study))
         assert any("explanations.json is damaged" in n for n in report_notes(study))
+
+
+def test_a_study_without_disagreements_ends_in_one_line(tmp_path: Path, capsys) -> None:
+    train(plan(tmp_path, *TINY, "pooler=mean", "study=one"))
+    assert script.main([str(tmp_path / "one"), "--disagreements"]) == 2
+    error = capsys.readouterr().err
+    assert error.endswith("no two poolers disagree on texts that the study has kept\n")
 
 
 def report_notes(study: Path) -> list[str]:

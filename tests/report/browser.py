@@ -1,12 +1,9 @@
 """What tests do with headless Chromium: open pages, change media, read requests and colours."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
-
-WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
 
 DESKTOP, PHONE = (1280, 900), (390, 800)
 
@@ -23,7 +20,14 @@ def show(chromium: Any, page: Path, size: tuple[int, int] = DESKTOP, **media: An
     chromium.get(page.as_uri())
     # On a busy machine ``get`` may return before the page is complete.
     ready = f"return location.href === '{page.as_uri()}' && document.readyState === 'complete'"
-    WebDriverWait(chromium, 60).until(lambda _: chromium.execute_script(ready))
+    wait_until(chromium, lambda _: chromium.execute_script(ready))
+
+
+def wait_until(chromium: Any, condition: Callable[[Any], object]) -> None:
+    """Wait a minute for it at most: the machine may be busy."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    WebDriverWait(chromium, 60).until(condition)
 
 
 def emulate(chromium: Any, scheme: str = "light", media: str = "") -> None:

@@ -1,18 +1,13 @@
 """The pages in a real browser: headless Chromium."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from poolbench.report.build import findings_of, write_files, write_report
 from poolbench.report.leaderboard import leaderboard_files, read_leaderboard
-from tests.report.browser import DESKTOP, PHONE, WebDriverWait, colours, emulate, requests, show
+from tests.report.browser import DESKTOP, PHONE, colours, emulate, requests, show, wait_until
 from tests.report.studies import CLEAR, ENDING, HOSTILE, hostile_study, write_study
-
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -39,21 +34,6 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def board(report: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = leaderboard_files(read_leaderboard(report.parents[1]))
     return write_files(tmp_path_factory.mktemp("board"), files)[0]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if browser is None or driver is None:
-        pytest.skip("chromium or chromedriver is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as opened:
-        yield opened
 
 
 @SIZES
@@ -175,7 +155,7 @@ def test_a_cell_of_the_overview_opens_its_task_and_draws_it(chromium, several: P
     drawn = "return document.querySelectorAll('#task1 .trace path').length"
     assert (chromium.execute_script(opened), chromium.execute_script(drawn)) == ([False] * 2, 0)
     chromium.find_element("css selector", "#overview a[href='#task1']").click()
-    WebDriverWait(chromium, 30).until(lambda _: chromium.execute_script(drawn))
+    wait_until(chromium, lambda _: chromium.execute_script(drawn))
     assert chromium.execute_script(opened) == [False, True]
 
 

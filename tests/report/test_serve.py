@@ -20,10 +20,8 @@ from poolbench.runs.progress import PROGRESS, RunProgress, runs_in_progress, wri
 from poolbench.runs.record import RECORD
 from poolbench.runs.study import read_study
 from tests.conftest import ROOT, plan, rejection
+from tests.report.browser import wait_until
 from tests.report.studies import HOSTILE, Tags, declare, spec_of, write_run, write_study
-from tests.report.test_browser import WebDriverWait, chromium
-
-__all__ = ["chromium"]
 
 ACCURACIES = {"cls": 0.6, "attention": 0.95, "conv": 0.7}
 
@@ -180,9 +178,7 @@ def test_a_verdict_appears_by_itself_in_the_browser(chromium, server, study: Pat
     chromium.get(server.address)
 
     def wait(script: str, words: str) -> None:
-        WebDriverWait(chromium, 60).until(
-            lambda _: words in (chromium.execute_script(f"return {script}") or "")
-        )
+        wait_until(chromium, lambda _: words in (chromium.execute_script(f"return {script}") or ""))
 
     live = "document.getElementById('live').textContent"
     report = "document.querySelector('iframe').contentDocument?.body?.textContent"
@@ -196,13 +192,11 @@ def test_a_verdict_appears_by_itself_in_the_browser(chromium, server, study: Pat
     drawn = (
         "document.querySelector('iframe').contentDocument.querySelectorAll('.trace path').length"
     )
-    WebDriverWait(chromium, 60).until(lambda _: chromium.execute_script(f"return {drawn}") > 7)
+    wait_until(chromium, lambda _: chromium.execute_script(f"return {drawn}") > 7)
     # It stays where the reader is.
     scroll = "document.querySelector('iframe').contentWindow"
     chromium.execute_script(f"{scroll}.scrollTo(0, 700)")
     write_run(study, "conv", 5)
     wait(report, "Undeclared runs: 1")
-    WebDriverWait(chromium, 60).until(
-        lambda _: chromium.execute_script(f"return {scroll}.scrollY") == 700
-    )
+    wait_until(chromium, lambda _: chromium.execute_script(f"return {scroll}.scrollY") == 700)
     assert [e for e in chromium.get_log("browser") if "favicon" not in e["message"]] == []

@@ -98,6 +98,7 @@ def test_more_tokens_than_positions_need_windows() -> None:
     ("windows", "message"),
     [
         ({"size": 65}, "encoder.windows.size=65 but ScratchEncoder has 64 positions"),
+        ({"size": 64}, "truncated to encoder.max_length=64, which is no more than a window"),
         ({"size": 2}, "size=2 has no room for text: the tokenizer puts 2 tokens around it"),
         ({"size": 8, "stride": 7}, "set encoder.windows.stride=6 or less"),
         ({"stride": 4}, "needs encoder.windows.size"),

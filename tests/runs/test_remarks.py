@@ -28,10 +28,20 @@ def written(folder: Path, cut: int, encoder: dict[str, Any], texts: int = 2000) 
             2000,
             NO_WINDOWS,
             "45 % of 2,000 texts were truncated: only their first 128 tokens were read; "
-            "encoder.max_length=512 encoder.windows.size=128 reads 4 times as many.",
+            "encoder.max_length=512 encoder.windows.size=128 reads up to 512.",
         ),
-        (900, 2000, {"max_length": 512, "windows": {"size": 128}}, "encoder.max_length=2048 reads"),
-        (900, 2000, {"max_length": 128}, "encoder.max_length=512 reads"),  # has no windows
+        (
+            900,
+            2000,
+            {"max_length": 512, "windows": {"size": 128}},
+            "encoder.max_length=2048 reads up to 2048",
+        ),
+        (
+            900,
+            2000,
+            {"max_length": 128},
+            "encoder.max_length=512 reads up to 512",
+        ),  # has no windows
         (3, 2000, NO_WINDOWS, "0.1 % of 2,000 texts were truncated"),
         (900, 0, NO_WINDOWS, "900 texts were truncated"),  # of an older record
         (900, 2000, {}, "45 % of 2,000 texts were truncated."),

@@ -86,9 +86,9 @@ def test_no_training_step_on_windows_reads_a_value(
 
 @pytest.mark.parametrize("tuning", ["frozen", "full"])
 def test_early_pooling_of_single_windows_is_pooling_bit_by_bit(run: Run, tuning: str) -> None:
-    """No text has more than 32 tokens here, and the mean of one vector is that vector."""
-    common = [*TINY, f"encoder.tuning={tuning}", "pooler=attention"]
-    windows = ["encoder.windows.size=32"]
+    """No text has more than 98 tokens here, and the mean of one vector is that vector."""
+    common = [*TINY, f"encoder.tuning={tuning}", "pooler=attention", "encoder.max_length=99"]
+    windows = ["encoder.windows.size=98"]
     plain, late, early = (
         run(*common, *own) for own in ([], windows, [*windows, "pooler@across=mean"])
     )
@@ -127,6 +127,7 @@ def test_what_a_single_special_token_leaves_out_is_noted(run: Run) -> None:
         "pooler@across=mean": "set encoder.windows.size",
         "encoder.windows.size=0": "encoder.windows.size=0: expected greater than 0",
         "encoder.windows.size=600": "512 positions",
+        "encoder.windows.size=128": "raise encoder.max_length",
         "encoder.windows.size=8 encoder.windows.stride=0": "encoder.windows.stride=0",
         "encoder.windows.size=8 encoder.windows.stride=9": "encoder.windows.stride=6 or less",
         "encoder=embedding +encoder.windows.size=8": "unknown key encoder.windows",

@@ -131,6 +131,11 @@ def check_length(max_length: int, positions: int, encoder: str, window: int | No
             f"encoder.windows.size={window} but {encoder} has {positions} positions: "
             f"set encoder.windows.size={positions} or less"
         )
+    if window is not None and window >= max_length:
+        raise ShapeError(
+            f"encoder.windows.size={window} but texts are truncated to encoder.max_length="
+            f"{max_length}, which is no more than a window: raise encoder.max_length"
+        )
     if window is None and max_length > positions:
         raise ShapeError(
             f"encoder.max_length={max_length} but {encoder} has {positions} positions: "

@@ -28,4 +28,4 @@ def truncation(record: RunRecord) -> str:
     if isinstance(windows, dict) and not windows.get("size"):
         more += f" encoder.windows.size={length}"
     read = f"only their first {length} tokens were read"
-    return f"{number} were truncated: {read}; {more} reads {MORE} times as many."
+    return f"{number} were truncated: {read}; {more} reads up to {MORE * length}."

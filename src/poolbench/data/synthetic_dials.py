@@ -1,7 +1,7 @@
 """Generated datasets with a setting that changes what a pooler can reach; see ``synthetic``."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 import datasets
 import numpy as np
@@ -12,10 +12,21 @@ from poolbench.data.needs import Columns
 from poolbench.data.synthetic import FILLERS, Rows, Size, build
 
 Share = Annotated[float, Field(ge=0.2, le=0.9)]
-Factor = Annotated[int, Field(ge=3, le=16)]
+Factor = Annotated[int, Field(ge=3, le=128)]
 TOKENS = 40
 RELIABILITY = 0.7  # probability that an informative token names the class
 SHORT = 8
+# More words than most small encoders have dimensions: no readout of their mean ignores them all.
+NOUNS = """
+    anchor apple arrow autumn bakery barrel basket beach blanket bottle bridge bronze bucket butter
+    button cabin candle canvas carpet castle cellar cherry circle coffee copper corner cotton desert
+    dinner doctor engine falcon family farmer feather finger flower forest garden garlic ginger
+    glove guitar hammer harbor honey island jacket kettle ladder lantern leather lemon letter marble
+    market meadow mirror morning mountain needle notebook ocean orange orchard paper pencil pepper
+    pillow planet pocket potato rabbit railway river saddle salmon shadow silver sister spring
+    stable station street summer sunset table temple ticket timber tower tunnel valley velvet
+    village violin wagon water whistle window winter wood
+"""
 
 
 def distractors(
@@ -82,14 +93,17 @@ def dilution(
     train_size: Size,
     validation_size: Size,
     test_size: Size,
+    fillers: Literal["silent", "nouns"] = "silent",
     data_seed: NonNegativeInt = 0,
     max_examples: PositiveInt | None = None,
     columns: Columns = Columns(),
 ) -> datasets.DatasetDict:
     """Is there a ``signal``? Training texts are short, those of the test split are longer.
 
-    8 tokens in train and validation, 8 ``factor`` in test, all with the state zero, except for one
-    ``signal`` at a random place in class ``present``. Let u = e(signal).
+    8 words in train and validation, 8 ``factor`` in test, one of which is ``signal``, at a random
+    place, in class ``present``. The others are ``silent``, with the state zero, or random
+    ``nouns``: for encoders with context and for pretrained ones, where nothing is proven. With
+    silent ones, let u = e(signal).
 
     * **max separates at any length**: in a dimension with u_d > 0 it is u_d with a signal, else 0.
       So does ``sum``: it is u with a signal, else 0.
@@ -101,12 +115,13 @@ def dilution(
       place in 1 of 8, and of 8 ``factor``, texts.
     """
     _check("dilution", columns)
+    others = NOUNS.split() if fillers == "nouns" else [f"0*{word}" for word in FILLERS]
 
     def rows(draw: np.random.Generator, split: str, size: int) -> Rows:
         length = SHORT * factor if split == "test" else SHORT
         texts = []
         for _ in range(size // 2):
-            words = [f"0*{word}" for word in draw.choice(FILLERS, length)]
+            words = draw.choice(others, length).tolist()
             texts.append(" ".join(words))
             words[draw.integers(length)] = "signal"
             texts.append(" ".join(words))

@@ -26,7 +26,7 @@ from poolbench.encoders.packing import (
     varlen_available,
 )
 from poolbench.encoders.probe import first_position, probe, same_states
-from poolbench.encoders.tokenizer import check_known, tokenized
+from poolbench.encoders.tokenizer import tokenized
 from poolbench.encoders.windows import Layout, WindowOptions, Windows
 from poolbench.poolers.native import NativeHead
 
@@ -108,11 +108,7 @@ class PretrainedEncoder(Encoder):
         return rows, encoded.get("token_type_ids") or [[0] * len(row) for row in rows], cut
 
     def _tokenized(self, *texts: list[str]) -> tuple[Any, int]:
-        whole = [[self.prefix + text for text in given] for given in texts]
-        encoded, cut = tokenized(self.tokenizer, whole, self.max_length)
-        rows = [r for t, r in zip(texts[0], encoded["input_ids"], strict=True) if t.strip()]
-        check_known(self.tokenizer, rows, self.special_ids)
-        return encoded, cut
+        return tokenized(self.tokenizer, texts, self.prefix, self.max_length, self.special_ids)
 
     def forward(self, batch: Batch) -> Float[Tensor, "B T R D"]:
         if self.window is not None and batch.windows is not None:
@@ -120,23 +116,22 @@ class PretrainedEncoder(Encoder):
             return windows.join(self(windows.batch))
         mask = batch.attention_mask
         inputs: dict[str, Any] = {"input_ids": batch.input_ids, "attention_mask": mask.long()}
-        segments = batch.segments if self.takes_segments else None
+        segments = {}
+        if batch.segments is not None and self.takes_segments:
+            segments["token_type_ids"] = batch.segments
         with torch.set_grad_enabled(self.tuning == "full" and torch.is_grad_enabled()):
             if self.packed:
                 row = Row.of(batch)
                 input_ids = row.pack(batch.input_ids).unsqueeze(0)
                 positions = (row.position + first_position(self.model)).unsqueeze(0)
                 inputs = {"input_ids": input_ids, "position_ids": positions, "row": row}
-                if segments is not None:
-                    inputs["token_type_ids"] = row.pack(segments).unsqueeze(0)
+                inputs |= {name: row.pack(x).unsqueeze(0) for name, x in segments.items()}
                 return row.unpack(self._states(inputs).squeeze(0))
             if self.padding_side == "left" and self.takes_positions:
                 # Counted from the first real token, so that padding does not shift a text.
                 positions = (mask.long().cumsum(1) - 1).clamp(min=0)
                 inputs["position_ids"] = positions + first_position(self.model)
-            if segments is not None:
-                inputs["token_type_ids"] = segments
-            return self._states(inputs)
+            return self._states(inputs | segments)
 
     def check_layers(self, layers: tuple[int, ...]) -> None:
         if unreadable := set(layers) - set(self.readable):

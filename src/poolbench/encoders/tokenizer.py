@@ -8,18 +8,32 @@ from poolbench.core.errors import UserError
 FEW, SAMPLE = 8, 1000  # texts: fewer are not judged, more are not looked at
 
 
-def tokenized(tokenizer: Any, texts: Sequence[list[str]], max_length: int) -> tuple[Any, int]:
-    """What a tokenizer makes of one list of texts, or of two as pairs; how many it truncated."""
-    encoded = tokenizer(*texts, truncation=True, max_length=max_length)
+def tokenized(
+    tokenizer: Any,
+    texts: Sequence[list[str]],
+    prefix: str,
+    max_length: int,
+    special_ids: Sequence[int],
+) -> tuple[Any, int]:
+    """What a tokenizer makes of one list of texts, or of two as pairs; how many it truncated.
+
+    Raises:
+        UserError: the tokenizer does not know the texts.
+    """
+    whole = [[prefix + text for text in given] for given in texts]
+    encoded = tokenizer(*whole, truncation=True, max_length=max_length)
+    rows = encoded["input_ids"]
+    written = [row for text, row in zip(texts[0], rows, strict=True) if text.strip()]
+    _check_known(tokenizer, written, special_ids)
     if encoded.encodings is not None:
         return encoded, sum(bool(row.overflowing) for row in encoded.encodings)
     # A tokenizer written in Python does not say what it truncated.
-    rows = zip(zip(*texts, strict=True), encoded["input_ids"], strict=True)
-    full = [own for own, row in rows if len(row) >= max_length]
-    return encoded, sum(len(tokenizer(*own)["input_ids"]) > max_length for own in full)
+    long = [i for i, row in enumerate(rows) if len(row) >= max_length]
+    full = (tokenizer(*(given[i] for given in whole))["input_ids"] for i in long)
+    return encoded, sum(len(row) > max_length for row in full)
 
 
-def check_known(tokenizer: Any, rows: list[list[int]], special_ids: Sequence[int]) -> None:
+def _check_known(tokenizer: Any, rows: list[list[int]], special_ids: Sequence[int]) -> None:
     """Reject a tokenizer that knows less than a tenth of the tokens of a sample.
 
     Args:

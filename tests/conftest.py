@@ -50,20 +50,9 @@ def scratch_encoder() -> ScratchEncoder:
 
 
 def make_scratch(**changed: Any) -> ScratchEncoder:
-    knobs = {
-        "model_type": "bert",
-        "layers": 2,
-        "hidden_dim": 64,
-        "heads": 4,
-        "vocab_size": 512,
-        "max_positions": 64,
-        "init_seed": 0,
-        "tuning": "frozen",
-        "max_length": 32,
-        "padding_side": "right",
-        "caveat": None,
-    }
-    return ScratchEncoder(**knobs | changed)
+    """A small transformer with random weights; others than the defaults may be given."""
+    knobs = {"vocab_size": 512, "max_positions": 64, "max_length": 32} | changed
+    return ScratchEncoder(**knobs).eval()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The layout of BEIR: from a folder and in the hub's layout; ids are checked."""
 
 import gzip
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from poolbench.core.errors import UserError
 from poolbench.data.beir import beir
 from poolbench.data.loaders import digest
 from poolbench.data.needs import Columns
+from tests.data.table_files import write as write_table
 
 RELEVANCE = Columns(2, "relevance")
 CORPUS = [{"_id": f"d{i}", "title": "Title" if i % 2 else "", "text": f"{i}"} for i in range(30)]
@@ -22,10 +22,6 @@ QRELS = {
 }
 
 
-def jsonl(rows: list[dict[str, Any]]) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
-
-
 def write(
     folder: Path,
     corpus: list[dict[str, Any]] = CORPUS,
@@ -33,8 +29,10 @@ def write(
     **qrels: list[tuple[str, str, int]],
 ) -> str:
     (folder / "qrels").mkdir(parents=True)
-    (folder / "corpus.jsonl.gz").write_bytes(gzip.compress(jsonl(corpus).encode()))
-    (folder / "queries.jsonl").write_text(jsonl(queries))
+    plain = write_table(folder / "corpus.jsonl", corpus)
+    (folder / "corpus.jsonl.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    write_table(folder / "queries.jsonl", queries)
     for split, rows in (qrels or QRELS).items():
         lines = ["query-id\tcorpus-id\tscore", *("\t".join(map(str, row)) for row in rows)]
         (folder / "qrels" / f"{split}.tsv").write_text("\n".join(lines) + "\n")

@@ -1,11 +1,8 @@
 """Local files of every type, a local dataset in the hub's layout, and the packaged reviews."""
 
 import inspect
-import json
 from pathlib import Path
 
-import datasets
-import pyarrow.parquet
 import pytest
 import yaml
 
@@ -13,24 +10,14 @@ from poolbench.core.errors import UserError
 from poolbench.data import loaders
 from poolbench.data.tokenize_splits import tokenize_splits
 from tests.conftest import ROOT
+from tests.data.table_files import write
 
 ROWS = [{"text": f"text {i}, with a comma", "label": "yes" if i % 3 else "no"} for i in range(60)]
 
 
-def write(path: Path, rows: list[dict[str, object]] = ROWS) -> Path:
-    table = datasets.Dataset.from_list(rows)
-    if path.suffix == ".parquet":
-        pyarrow.parquet.write_table(table.data.table, path)
-    elif path.suffix == ".jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        table.to_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
-    return path
-
-
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
 def test_every_file_type_gives_the_same_splits(tmp_path: Path, suffix: str) -> None:
-    splits = loaders.files(str(write(tmp_path / f"all.{suffix}")))
+    splits = loaders.files(str(write(tmp_path / f"all.{suffix}", ROWS)))
     assert {name: len(table) for name, table in splits.items()} == {
         "train": 42,
         "validation": 6,
@@ -39,12 +26,12 @@ def test_every_file_type_gives_the_same_splits(tmp_path: Path, suffix: str) -> N
     assert splits["train"].features["label"].names == ["no", "yes"]
     everything = [row["text"] for table in splits.values() for row in table]
     assert sorted(everything) == sorted(str(row["text"]) for row in ROWS)
-    reference = loaders.files(str(write(tmp_path / "reference.csv")))
+    reference = loaders.files(str(write(tmp_path / "reference.csv", ROWS)))
     assert loaders.digest(splits) == loaders.digest(reference)
 
 
 def test_a_folder_with_named_splits_is_used_as_it_is(tmp_path: Path) -> None:
-    write(tmp_path / "train.csv")
+    write(tmp_path / "train.csv", ROWS)
     write(tmp_path / "test.jsonl", ROWS[:20])
     splits = loaders.files(str(tmp_path))
     assert [len(splits[s]) for s in loaders.SPLITS] == [54, 6, 20]
@@ -55,7 +42,7 @@ def test_a_hub_dataset_and_its_files_give_the_same_data(tmp_path: Path, monkeypa
     folder = tmp_path / "owner-name"
     folder.mkdir()
     for split in ("train", "test"):
-        write(folder / f"{split}.csv")
+        write(folder / f"{split}.csv", ROWS)
     from_hub = loaders.hub(str(folder), validation_split=None)
     assert loaders.digest(from_hub) == loaders.digest(loaders.files(str(folder)))
 
@@ -71,7 +58,7 @@ def test_a_missing_or_unknown_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.csv: No such file"):
         loaders.files(str(tmp_path / "none.csv"))
     with pytest.raises(UserError, match="unknown file type"):
-        loaders.files(str(write(tmp_path / "all.csv").rename(tmp_path / "all.doc")))
+        loaders.files(str(write(tmp_path / "all.csv", ROWS).rename(tmp_path / "all.doc")))
 
 
 def test_groups_stay_in_one_split_and_change_the_digest(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Queries, documents and grades: every query on one side, and the corpus is always whole."""
 
-import json
 from pathlib import Path
 
 import datasets
@@ -12,6 +11,7 @@ from poolbench.data.needs import Columns
 from poolbench.data.queries import FIRST, SECOND, halves
 from poolbench.data.splits import cross_validation
 from poolbench.data.tables import Table
+from tests.data.table_files import write
 
 RELEVANCE = Columns(2, "relevance")
 # 40 queries with three graded documents each, 20 documents without a query.
@@ -24,13 +24,8 @@ ALONE = [{"query": None, "document": f"alone {i}", "relevance": None} for i in r
 CORPUS = {f"d{i}" for i in range(42)} | {f"alone {i}" for i in range(20)}
 
 
-def write(path: Path, rows: list[dict[str, object]]) -> str:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return str(path)
-
-
 def load(path: Path, rows: list[dict[str, object]], **options) -> datasets.DatasetDict:
-    return loaders.files(write(path / "all.jsonl", rows), columns=RELEVANCE, **options)
+    return loaders.files(str(write(path / "all.jsonl", rows)), columns=RELEVANCE, **options)
 
 
 def queries(table: datasets.Dataset) -> set[str]:
@@ -74,7 +69,7 @@ def test_without_grades_every_pair_is_relevant_and_empty_cells_are_no_query(tmp_
 
 def test_grades_must_be_in_every_split_or_in_none(tmp_path: Path) -> None:
     bare = [{"query": row["query"], "document": row["document"]} for row in ROWS]
-    test = write(tmp_path / "test.jsonl", bare)
+    test = str(write(tmp_path / "test.jsonl", bare))
     with pytest.raises(UserError, match="test has no column 'relevance', which train has"):
         load(tmp_path, ROWS, test=test)
 
@@ -113,7 +108,7 @@ def test_groups_of_queries_stay_together_and_folds_test_every_query_once(tmp_pat
 
 
 def test_without_training_queries_nothing_is_cut_from_the_test_queries(tmp_path: Path) -> None:
-    test = write(tmp_path / "test.jsonl", ROWS)
+    test = str(write(tmp_path / "test.jsonl", ROWS))
     splits = load(tmp_path, ALONE, test=test)
     assert [len(queries(table)) for table in splits.values()] == [0, 0, 40]
     assert corpus(splits) == CORPUS

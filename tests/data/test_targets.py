@@ -1,7 +1,5 @@
 """Scores, lists of labels and grades mean the same in every type of file; others are rejected."""
 
-import csv
-import json
 from pathlib import Path
 
 import datasets
@@ -12,6 +10,7 @@ from poolbench.data import loaders
 from poolbench.data.columns import Names, typed
 from poolbench.data.needs import Columns
 from poolbench.data.tables import Table, from_dataset
+from tests.data.table_files import write
 
 LISTS = [["b"], [], ["a", "c"], ["b", "a"]] * 10
 SCORES = [0.5, 3, -2e-3, 1e6] * 10
@@ -24,23 +23,6 @@ def rows_of(columns: Columns, values: list[object]) -> list[dict[str, object]]:
     return (
         [row | {names.text_b: f"two {i}"} for i, row in enumerate(rows)] if names.text_b else rows
     )
-
-
-def write(path: Path, rows: list[dict[str, object]]) -> str:
-    if path.suffix == ".parquet":
-        datasets.Dataset.from_list(rows).to_parquet(path)
-    elif path.suffix == ".jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        cells = [
-            {k: ", ".join(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows
-        ]
-        with path.open("w", newline="") as file:
-            delimiter = "\t" if path.suffix == ".tsv" else ","
-            writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter)
-            writer.writeheader()
-            writer.writerows(cells)
-    return str(path)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +41,7 @@ def test_every_file_type_gives_the_same_data(
     found = []
     for suffix in ("csv", "tsv", "jsonl", "parquet"):
         rows = rows_of(columns, values)
-        file = write(tmp_path / f"train.{suffix}", rows)
+        file = str(write(tmp_path / f"train.{suffix}", rows))
         given = {"validation": file, "test": file}
         found.append(loaders.files(file, **given, columns=columns))
     assert len({loaders.digest(splits) for splits in found}) == 1
@@ -162,7 +144,7 @@ def test_columns_have_the_names_of_the_task(columns: Columns, names: list[str]) 
 
 
 def test_missing_columns_are_named_with_the_nearest_one(tmp_path: Path) -> None:
-    file = write(tmp_path / "train.csv", rows_of(Columns(2, "score"), SCORES))
+    file = str(write(tmp_path / "train.csv", rows_of(Columns(2, "score"), SCORES)))
     with pytest.raises(UserError, match="no column 'text': did you mean 'text_b'"):
         loaders.files(file, columns=Columns(1, "score"))
     with pytest.raises(UserError, match="no column 'scores': did you mean 'score'"):

@@ -9,7 +9,7 @@ from poolbench.data.collate import Batch
 from poolbench.data.tokenized import TokenizedDataset, tokenize_texts
 from poolbench.encoders.base import Encoder
 from poolbench.encoders.huggingface import PretrainedEncoder
-from poolbench.encoders.toy import HashingTokenizer, ScratchEncoder
+from poolbench.encoders.toy import HashingTokenizer
 
 VOCABULARY, WIDTH, DEPTH = 500, 32, 3
 SIZES = {
@@ -115,8 +115,3 @@ def real_states(of: Encoder, rows: tuple[int, ...] = (0, 1, 2, 4, 5)) -> torch.T
 def difference(found: torch.Tensor, expected: torch.Tensor) -> float:
     """The largest difference relative to the largest value."""
     return float(((found - expected).abs().max() / expected.abs().max()).detach())
-
-
-def scratch(**changed: object) -> ScratchEncoder:
-    sizes = {"vocab_size": 512, "max_positions": 64, "max_length": 32}
-    return ScratchEncoder(**{**sizes, **changed}).eval()

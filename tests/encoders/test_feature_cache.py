@@ -11,7 +11,7 @@ from poolbench.data.tokenize_splits import tokenize_splits
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.encoders import feature_cache
 from poolbench.encoders.feature_cache import cache_file, cache_hidden_states, pooled_vectors
-from tests.encoders.families import scratch
+from tests.conftest import make_scratch
 from tests.tiny_bert import REVIEWS
 
 
@@ -22,7 +22,7 @@ def splits():
 
 @pytest.fixture
 def dataset(splits) -> TokenizedDataset:
-    return tokenize_splits(splits, scratch().tokenize)
+    return tokenize_splits(splits, make_scratch().tokenize)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -30,7 +30,7 @@ def dataset(splits) -> TokenizedDataset:
 def test_cached_hidden_states_are_those_of_the_encoder(
     tmp_path: Path, dataset: TokenizedDataset, side: str, packed: bool
 ) -> None:
-    encoder = scratch(padding_side=side).with_layers((0, 2))
+    encoder = make_scratch(padding_side=side).with_layers((0, 2))
     if packed:
         encoder.pack()
     cached = cache_hidden_states(encoder, dataset, tmp_path, max_gb=1.0, progress=False)
@@ -51,7 +51,7 @@ def test_pooled_vectors_are_those_of_any_batch(
     tmp_path: Path, dataset: TokenizedDataset, pooled_tokens: str, monkeypatch
 ) -> None:
     monkeypatch.setattr(feature_cache, "POOLED", 50)  # several batches
-    cached = cache_hidden_states(scratch(), dataset, tmp_path, max_gb=1.0, progress=False)
+    cached = cache_hidden_states(make_scratch(), dataset, tmp_path, max_gb=1.0, progress=False)
 
     def pool(states: torch.Tensor, batch) -> torch.Tensor:
         return (states[:, :, 0] * batch.pooling_mask.unsqueeze(2)).sum(1)
@@ -71,13 +71,13 @@ def test_states_are_computed_once_and_again_if_anything_changes(
     monkeypatch.setattr(feature_cache, "_write", lambda *a: (written.append(a[0].name), write(*a)))
 
     def ask(dataset: TokenizedDataset, **changed: object) -> None:
-        cache_hidden_states(scratch(**changed), dataset, tmp_path, 1.0, False)
+        cache_hidden_states(make_scratch(**changed), dataset, tmp_path, 1.0, False)
 
     ask(dataset)
     ask(dataset)
-    assert written == [cache_file(scratch(), dataset, tmp_path).name]
+    assert written == [cache_file(make_scratch(), dataset, tmp_path).name]
     ask(dataset, init_seed=1)
-    ask(tokenize_splits(splits, scratch(max_length=8).tokenize))
+    ask(tokenize_splits(splits, make_scratch(max_length=8).tokenize))
     assert len(set(written)) == 3
 
 
@@ -85,7 +85,7 @@ def test_states_are_computed_once_and_again_if_anything_changes(
 def test_damaged_files_are_detected_and_replaced(
     tmp_path: Path, dataset: TokenizedDataset, damage: str
 ) -> None:
-    encoder = scratch()
+    encoder = make_scratch()
     before = cache_hidden_states(encoder, dataset, tmp_path, 1.0, False).states.clone()
     path = cache_file(encoder, dataset, tmp_path)
     content = bytearray(path.read_bytes())
@@ -102,14 +102,14 @@ def test_a_file_larger_than_the_limit_is_not_written(
     tmp_path: Path, dataset: TokenizedDataset
 ) -> None:
     with pytest.raises(UserError, match=r"cache\.max_gb=1e-06"):
-        cache_hidden_states(scratch(), dataset, tmp_path, max_gb=1e-6, progress=False)
+        cache_hidden_states(make_scratch(), dataset, tmp_path, max_gb=1e-6, progress=False)
     assert list(tmp_path.glob("*.states")) == []
 
 
 def test_an_interrupted_computation_leaves_no_file(
     tmp_path: Path, dataset: TokenizedDataset
 ) -> None:
-    encoder = scratch()
+    encoder = make_scratch()
     encoder.register_forward_hook(lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         cache_hidden_states(encoder, dataset, tmp_path, 1.0, False)
@@ -119,7 +119,7 @@ def test_an_interrupted_computation_leaves_no_file(
 def test_states_that_overflow_float16_are_rejected(
     tmp_path: Path, dataset: TokenizedDataset
 ) -> None:
-    encoder = scratch()
+    encoder = make_scratch()
     encoder.register_forward_hook(lambda module, inputs, hidden: hidden * 1e6)
     with pytest.raises(UserError, match="cache=off"):
         cache_hidden_states(encoder, dataset, tmp_path, 1.0, False)

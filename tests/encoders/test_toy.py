@@ -6,7 +6,7 @@ import torch
 from poolbench.core.errors import UserError
 from poolbench.data.tokenized import tokenize_texts
 from poolbench.encoders.toy import EmbeddingEncoder
-from tests.encoders.families import scratch
+from tests.conftest import make_scratch
 
 
 def states(encoder, text: str) -> torch.Tensor:
@@ -15,7 +15,7 @@ def states(encoder, text: str) -> torch.Tensor:
     return encoder(encoder.collate(dataset, torch.tensor([0])))[0, :, 0]
 
 
-@pytest.mark.parametrize("make", [scratch, EmbeddingEncoder])
+@pytest.mark.parametrize("make", [make_scratch, EmbeddingEncoder])
 def test_weights_are_a_function_of_the_seed(make) -> None:
     first, again, other = make(), make(), make(init_seed=1)
     assert first.digest == again.digest != other.digest
@@ -23,7 +23,7 @@ def test_weights_are_a_function_of_the_seed(make) -> None:
     assert not torch.equal(states(first, "a film"), states(other, "a film"))
 
 
-@pytest.mark.parametrize("make", [scratch, EmbeddingEncoder])
+@pytest.mark.parametrize("make", [make_scratch, EmbeddingEncoder])
 def test_longer_texts_are_truncated_and_counted(make) -> None:
     rows, cut = make(max_length=5).tokenize(["a b c d e f g", "a b"])
     assert [len(row) <= 5 for row in rows] == [True, True]
@@ -31,7 +31,7 @@ def test_longer_texts_are_truncated_and_counted(make) -> None:
 
 
 def test_a_scratch_text_starts_and_ends_with_special_tokens() -> None:
-    encoder = scratch(max_length=5)
+    encoder = make_scratch(max_length=5)
     for row in encoder.tokenize(["a b c d e f g", "a b"])[0]:
         assert {row[0], row[-1]} == set(encoder.special_ids)
 

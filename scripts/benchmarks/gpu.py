@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable
 from functools import partial
+from math import ceil
 from statistics import median
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -158,11 +159,8 @@ def time_training(size: Size, device: torch.device, rounds: int, checks: Checks)
     print(f"\n  one epoch of {len(rows)} texts in bf16, batches of {BATCH}")
     side = 8192 if device.type == "cuda" else 512
     rates = measure.Rates.measure(torch.bfloat16, side, device.type)
-    encoder = encoder_of(size)
-    lengths = data.lengths[rows].tolist()
-    forward = measure.forward_operations(encoder, size.layers, size.width, lengths)
-    parameters = sum(p.numel() for p in encoder.parameters())
-    limit = measure.training_limit(forward, parameters, -(-len(rows) // BATCH), rates)
+    lengths, steps = data.lengths[rows].tolist(), ceil(len(rows) / BATCH)
+    limit = measure.least_seconds(encoder_of(size), lengths, rates, steps)
     print(f"  this device: {rates.flops / 1e12:.2f} TFLOP/s in bf16, {rates.bytes / 1e9:.0f} GB/s")
     print(f"  {'':32} {'ms':>10} {'ratio':>7} {'texts/s':>10} {'fraction of limit':>17}")
     for name, found in seconds.items():

@@ -15,6 +15,7 @@ from torch import nn
 
 from poolbench.core.environment import hardware
 from poolbench.core.errors import UserError
+from poolbench.encoders.base import Encoder
 from poolbench.training.config import Config
 
 QUIET = ("logger=none", "certify=false", "measure=false", "trainer.enable_progress_bar=false")
@@ -127,6 +128,14 @@ def training_limit(forward: float, parameters: int, steps: int, rates: Rates) ->
     per parameter and writes three.
     """
     return 3 * forward / rates.flops + 28 * parameters * steps / rates.bytes
+
+
+def least_seconds(encoder: Encoder, lengths: Sequence[int], rates: Rates, steps: int = 0) -> float:
+    """Of a forward pass over texts of these lengths, or of a training in so many steps."""
+    forward = forward_operations(encoder, encoder.depth, encoder.hidden_dim, lengths)
+    parameters = sum(p.numel() for p in encoder.parameters())
+    limit = training_limit(forward, parameters, steps, rates)
+    return limit if steps else forward / rates.flops
 
 
 def parse(

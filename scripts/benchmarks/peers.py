@@ -12,7 +12,7 @@ import copy
 import importlib.util
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import islice
 from math import ceil
@@ -82,7 +82,8 @@ def encode(config: Config, options: argparse.Namespace) -> None:
     seconds = measure.interleave(variants, options.rounds)
     print(f"{len(texts)} texts to vectors\n\n{measure.table(seconds, OURS)}\n")
     lengths = tokenize_texts(texts, encoder.tokenize).lengths.tolist()
-    _print_fraction_of_limit(encoder, lengths, seconds[OURS])
+    limit = measure.least_seconds(encoder, lengths, measure.Rates.measure())
+    print(f"fraction of limit: {limit / median(seconds[OURS]):.2f}")
     print(f"least cosine of two vectors: {cosine_similarity(*vectors.values()).min():.6f}")
 
 
@@ -128,7 +129,8 @@ def finetune(config: Config, options: argparse.Namespace) -> None:
     print(*(f"training loss {losses[name]:.3f}: {name}" for name in losses), "", sep="\n")
     lengths = inputs.data.lengths[rows].tolist()
     steps = ceil(len(rows) / config.batch_size)
-    _print_fraction_of_limit(encoder, lengths, seconds[OURS], steps)
+    limit = measure.least_seconds(encoder, lengths, measure.Rates.measure(), steps)
+    print(f"fraction of limit: {limit / median(seconds[OURS]):.2f}")
 
 
 def _our_training(session: Session, config: Config) -> Training:
@@ -192,17 +194,6 @@ def _tokenized(
     return train.map(
         lambda rows: encoder.tokenizer(rows["text"], **cut), batched=True, remove_columns="text"
     )
-
-
-def _print_fraction_of_limit(
-    encoder: PretrainedEncoder, lengths: Sequence[int], found: list[float], steps: int = 0
-) -> None:
-    """The limit of a forward pass over the texts, or of a training with so many steps."""
-    work = measure.forward_operations(encoder.model, encoder.depth, encoder.hidden_dim, lengths)
-    parameters, rates = sum(p.numel() for p in encoder.model.parameters()), measure.Rates.measure()
-    training = measure.training_limit(work, parameters, steps, rates)
-    limit = training if steps else work / rates.flops
-    print(f"fraction of limit: {limit / median(found):.2f}")
 
 
 def _encoder(session: Session, config: Config) -> PretrainedEncoder:

@@ -51,10 +51,19 @@ def encoded_one_by_one(size: int, stride: int, max_length: int) -> torch.Tensor:
     return torch.cat(states)
 
 
-@pytest.mark.parametrize(("size", "stride"), [(8, None), (8, 6), (8, 2), (9, 5), (3, None)])
-@pytest.mark.parametrize("route", ["padded", "left", "packed"])
+@pytest.mark.parametrize(
+    ("route", "size", "stride"),
+    [
+        ("padded", 8, None),
+        ("padded", 9, 5),
+        ("left", 8, 6),
+        ("left", 3, None),
+        ("packed", 8, 2),
+        ("packed", 3, None),
+    ],
+)
 def test_states_are_those_of_each_window_encoded_alone(
-    size: int, stride: int | None, route: str
+    route: str, size: int, stride: int | None
 ) -> None:
     side = "left" if route == "left" else "right"
     windows = {"size": size, "stride": stride}

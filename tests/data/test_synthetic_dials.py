@@ -140,6 +140,15 @@ def test_mean_is_diluted_by_the_factor_and_max_is_not(factor: int) -> None:
         assert accuracy == (0.5 if split == "test" else 1.0)
 
 
+def test_nouns_are_words_for_any_encoder_and_too_many_to_be_ignored() -> None:
+    test = dilution(16, 64, 32, 512, fillers="nouns")["test"]
+    words = [text.split() for text in test["text"]]
+    assert {len(row) for row in words} == {128}
+    assert [row.count("signal") for row in words] == test["label"][:]
+    assert all(word.isalpha() for row in words for word in row)
+    assert len({word for row in words for word in row}) > 64  # the width of random_decoder
+
+
 def test_generated_data_depend_on_their_seed_and_fit_one_task() -> None:
     for make, given in ((multisets, {"columns": PAIRS}), (dilution, {"factor": 4})):
         sizes = {"train_size": 64, "validation_size": 32, "test_size": 40}

@@ -158,6 +158,21 @@ def test_the_parameter_control_sees_the_mean_only() -> None:
     close(control(hidden, mask), control(mean, mask))
 
 
+def test_without_edges_a_token_sees_itself_alone() -> None:
+    graph, edgeless = (
+        make(name, hidden_dim=8) for name in ("token_graph", "control/edgeless_graph")
+    )
+    edgeless.load_state_dict(graph.state_dict())  # the same parameters
+    for pooler in (graph, edgeless):
+        torch.nn.init.zeros_(pooler.readout.score.weight)  # equal weights
+    factors = torch.linspace(0.5, 2, 7)
+    hidden = factors.view(1, 7, 1) * torch.randn(1, 1, 8)  # one direction: all cosines are 1
+    alone = edgeless(hidden.transpose(0, 1), torch.ones(7, 1, dtype=torch.bool))
+    mask = torch.ones(1, 7, dtype=torch.bool)
+    close(edgeless(hidden, mask), alone.mean(dim=0, keepdim=True))
+    assert not torch.allclose(graph(hidden, mask), edgeless(hidden, mask))
+
+
 def test_the_experiment_with_controls_has_the_size_of_its_pooler() -> None:
     experiment = OmegaConf.load(ROOT / "conf/experiment/matched_controls.yaml")
     pooler = make("token_graph", hidden_dim=384)

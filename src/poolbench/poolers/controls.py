@@ -1,4 +1,4 @@
-"""Negative controls: common pooling mistakes (pitfalls), and the mean at another width or size.
+"""Negative controls: pitfalls (common mistakes), the mean at another width, a graph without edges.
 
 Each pitfall has the right output shape and trains without an error, but breaks some lines of the
 contract (``contract.py``); the tests state which. ``experiment=pitfalls`` measures what they cost;
@@ -27,6 +27,7 @@ from poolbench.poolers import masked
 from poolbench.poolers.base import Hidden, Mask, Pooled, Pooler, Size
 from poolbench.poolers.conv import ConvPooler
 from poolbench.poolers.mean import MeanPooler
+from poolbench.poolers.token_graph import TokenGraphPooler
 
 
 class ProjectedMeanPooler(MeanPooler):
@@ -90,6 +91,16 @@ class MlpMeanPooler(MeanPooler):
 
     def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         return masked.zero_empty_rows(self.mlp(masked.mean(hidden, mask)), mask)
+
+
+class EdgelessGraphPooler(TokenGraphPooler):
+    """``token_graph`` with a threshold of 1, which no cosine exceeds: a token sees itself alone.
+
+    The width, the parameters and the readout are the same. What it reaches needs no graph.
+    """
+
+    def __init__(self, hidden_dim: int, layers: Size = 2, attention_dim: Size = 256) -> None:
+        super().__init__(hidden_dim, layers, threshold=1.0, attention_dim=attention_dim)
 
 
 class Pitfall(Pooler):

@@ -61,7 +61,8 @@ class TokenGraphPooler(Pooler):
     def _neighbours(self, clean: Hidden, mask: Mask) -> Bool[Tensor, "B T T"]:
         unit = functional.normalize(masked.upcast(clean), dim=-1, eps=1e-6)
         own = torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
-        similar = (unit @ unit.transpose(1, 2) > self.threshold) | own
+        # Rounding puts cosines above 1; a threshold of 1 leaves no edge.
+        similar = ((unit @ unit.transpose(1, 2)).clamp(max=1.0) > self.threshold) | own
         return similar & mask.unsqueeze(1) & mask.unsqueeze(2)
 
 

@@ -34,6 +34,14 @@ SMALL = [
     "trainer.max_epochs=2",
     "trainer.enable_progress_bar=false",
 ]
+# Of a trainer of Lightning alone: nothing is written or printed.
+QUIET: dict[str, Any] = {
+    "accelerator": "cpu",
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
 TINY = ["encoder=scratch", "encoder.layers=1", "encoder.max_length=32"]
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.conftest import ROOT, TINY
@@ -31,6 +32,14 @@ def start(
         stderr=subprocess.PIPE,
         env=os.environ | environment,
     )
+
+
+def send_once(process: "subprocess.Popen[str]", number: int, output: Path, pattern: str) -> None:
+    """Send a signal as soon as there is a file below ``output``."""
+    deadline = time.monotonic() + 200
+    while not list(output.rglob(pattern)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
 
 
 def finish(process: "subprocess.Popen[str]", code: int = 0) -> str:

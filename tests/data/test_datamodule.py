@@ -5,6 +5,7 @@ import torch
 
 from poolbench.data.collate import Batch, collate
 from poolbench.data.datamodule import ShuffledBatches, TokenizedDataModule, by_length
+from tests.conftest import QUIET
 from tests.data.test_collate import dataset
 
 LENGTHS = torch.randint(1, 60, (900,), generator=torch.Generator().manual_seed(7))
@@ -80,14 +81,7 @@ def test_lightning_trains_on_the_batches_of_the_sampler_and_sets_its_epoch() -> 
     data = dataset([[i] * (i % 4 + 1) for i in range(40)])
     module = Recorder()
     trainer = pl.Trainer(
-        max_epochs=3,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
+        **QUIET, max_epochs=3, use_distributed_sampler=False, num_sanity_val_steps=0
     )
     torch.manual_seed(5)
     state = torch.get_rng_state()

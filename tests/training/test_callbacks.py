@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from poolbench.data.collate import collate
 from poolbench.data.tokenized import tokenize_texts
 from poolbench.training import callbacks
+from tests.conftest import QUIET
 
 STEP_S, VALIDATION_S = 0.01, 0.5
 
@@ -40,15 +41,7 @@ def figures() -> dict[str, float]:
     data = tokenize_texts(["", "", ""], lambda texts: (rows, 0))
     batches = [collate(data, torch.tensor([0, 1, 2])) for _ in range(12)]
     throughput = callbacks.TrainingSpeed(lambda batch: batch.attention_mask.numel())
-    trainer = pl.Trainer(
-        max_epochs=2,
-        accelerator="cpu",
-        callbacks=[throughput],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = pl.Trainer(**QUIET, max_epochs=2, callbacks=[throughput])
     trainer.fit(
         Sleeper(), DataLoader(batches, batch_size=None), DataLoader(batches[:1], batch_size=None)
     )

@@ -15,7 +15,7 @@ from poolbench.training import sweep
 from poolbench.training.launch import compose_runs
 from poolbench.training.lit_module import LitPooledModel
 from poolbench.training.session import Session
-from tests.conftest import ROOT, SMALL, TINY, scored_pairs
+from tests.conftest import QUIET, ROOT, SMALL, TINY, scored_pairs
 
 POOLERS = sorted(
     str(path.relative_to(ROOT / "conf/pooler").with_suffix(""))
@@ -90,11 +90,15 @@ def test_clipping_is_that_of_lightning_bit_by_bit(session: Session, precision: s
             return configured
 
     weights = [
-        fit(session, kind, pl.Trainer(**QUIET, precision=precision, gradient_clip_val=0.1))
+        fit(
+            session,
+            kind,
+            pl.Trainer(**QUIET, max_steps=4, precision=precision, gradient_clip_val=0.1),
+        )
         for kind in (LitPooledModel, Original)
     ]
     assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
-    free = fit(session, LitPooledModel, pl.Trainer(**QUIET, precision=precision))
+    free = fit(session, LitPooledModel, pl.Trainer(**QUIET, max_steps=4, precision=precision))
     assert not all(torch.equal(a, b) for a, b in zip(weights[0], free, strict=True))
 
 
@@ -109,7 +113,7 @@ def test_scaled_gradients_are_unscaled_before_they_are_clipped(
     """
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     amp = MixedPrecision("16-mixed", "cpu", scaler)
-    trainer = pl.Trainer(**QUIET | {"max_steps": 1}, plugins=[amp], gradient_clip_val=0.01)
+    trainer = pl.Trainer(**QUIET, max_steps=1, plugins=[amp], gradient_clip_val=0.01)
     sgd = ["optimizer._target_=torch.optim.SGD", "optimizer.lr=1", "optimizer.encoder_lr=1"]
     sgd += ["optimizer.schedule=constant", "optimizer.warmup=0", "optimizer.weight_decay=0"]
     if fused:
@@ -162,16 +166,6 @@ def test_a_batch_is_pinned_and_copied_as_a_whole(session: Session, monkeypatch) 
     assert len(pinned) == len([v for v in vars(batch).values() if isinstance(v, torch.Tensor)])
     assert copy.tokens == batch.tokens
     assert copy.input_ids is not batch.input_ids
-
-
-QUIET: dict[str, Any] = {
-    "accelerator": "cpu",
-    "max_steps": 4,
-    "logger": False,
-    "enable_checkpointing": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-}
 
 
 def fit(

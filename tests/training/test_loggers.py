@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from poolbench.core.errors import Interrupted
-from poolbench.runs.identity import RunSpec
 from poolbench.runs.record import Parameters, RunRecord, read_record
 from poolbench.training.launch import compose_runs
 from poolbench.training.lit_module import LitPooledModel
@@ -18,6 +17,7 @@ from poolbench.training.loggers import check_installed, open_logger
 from poolbench.training.run_logger import RunLogger, run_id
 from tests.conftest import TINY, plan, rejection, train
 from tests.processes import start
+from tests.report.studies import spec_of
 from tests.training.logged import (
     CURVES,
     LONG,
@@ -170,16 +170,7 @@ os.environ.pop("TRACKIO_DIR", None)
 )
 def test_no_other_process_of_a_distributed_run_logs(tmp_path, monkeypatch, environment) -> None:
     config = {"output_dir": str(tmp_path), "allow_targets": []}
-    spec = RunSpec(
-        study="s",
-        dataset="d",
-        encoder="e",
-        pooler="p",
-        seed=0,
-        digest="0",
-        variant="v",
-        config=config,
-    )
+    spec = spec_of(tmp_path / "s", "mean", 0, config=config)
     csv_logger = {"_target_": "poolbench.training.loggers.CsvRunLogger"}
 
     def opened() -> RunLogger:

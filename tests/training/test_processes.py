@@ -6,13 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from poolbench.runs.record import RunRecord, read_record
-from tests.processes import TRAIN, finish, start
+from tests.processes import TRAIN, finish, send_once, start
 
 
 def free_port() -> str:
@@ -132,10 +131,7 @@ def test_a_signal_ends_a_sweep_with_its_own_code_and_a_hint(
 ) -> None:
     grid = ["-m", "pooler=mean,max", "seed=range(50)", "trainer=cpu", "trainer.max_epochs=1"]
     process = start(tmp_path / "out", *grid)
-    deadline = time.monotonic() + 120
-    while not list((tmp_path / "out").rglob("record.json")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(number)
+    send_once(process, number, tmp_path / "out", "record.json")
     assert "the same command continues from here" in finish(process, 128 + number)
     assert all(record.ok for record in records(tmp_path / "out").values())
 

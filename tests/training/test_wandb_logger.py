@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from poolbench.training.logged_tables import LARGEST_MATRIX, confusions
 from poolbench.training.loggers import open_logger
 from poolbench.training.run_logger import RunLogger
 from tests.conftest import TINY
-from tests.processes import finish, start
+from tests.processes import finish, send_once, start
 from tests.training.logged import leet, long_names, offline_run, summary_of
 
 
@@ -150,10 +149,7 @@ def test_a_signal_prints_no_traceback_while_wandb_is_on(
 ) -> None:
     long = ["logger=wandb", "trainer.max_epochs=500", "patience=500", "batch_size=4"]
     process = start(tmp_path, *long, WANDB_MODE="offline")
-    deadline = time.monotonic() + 200
-    while not list(tmp_path.rglob("epoch=*.ckpt")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(number)
+    send_once(process, number, tmp_path, "epoch=*.ckpt")
     out, error = process.communicate(timeout=100)
     assert process.returncode == 128 + number, error
     assert error == "interrupted: the same command continues from here\n"

@@ -25,6 +25,7 @@ from poolbench.report.naming import named_by_settings
 from poolbench.report.summary import find
 from poolbench.runs import explanations as stored
 from poolbench.runs.record import RECORD
+from poolbench.runs.schema import write_json
 from poolbench.runs.study import read_study
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -123,7 +124,8 @@ def explain_disagreements(folder: Path) -> None:
         )
         for (dataset, encoder, example), runs in found.items()
     ]
-    path = stored.write_explanations(folder, stored.Explanations(examples=examples))
+    path = folder / stored.EXPLANATIONS
+    write_json(path, stored.Explanations(examples=examples))
     print(f"{len(found)} texts in {path}; to show them: python scripts/report.py {folder}")
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from poolbench.core.errors import command
 from poolbench.inference.finished import check_vectors, finished_run
 from poolbench.runs.protocol import Protocol, scaled_name
-from poolbench.runs.vector_cost import VectorCosts, write_vector_costs
+from poolbench.runs.schema import write_json
+from poolbench.runs.vector_cost import VECTOR_COST, VectorCosts
 
 
 @command
@@ -42,7 +43,8 @@ def main(arguments: list[str]) -> int:
         recorded = 100 * record.metrics[f"test/{costs.metric}"]
         print(f"{record.run.label}: {scaled_name(costs.metric)} {recorded:.2f} in its record")
         print(*lines(costs, options.margin), sep="\n")
-        print(f"  {write_vector_costs(record, costs)}")
+        write_json(record.folder / VECTOR_COST, costs)
+        print(f"  {record.folder / VECTOR_COST}")
     return 0
 
 

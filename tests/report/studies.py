@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from poolbench.core.io import atomic_write
 from poolbench.report.narrative import answer
 from poolbench.report.summary import Findings
 from poolbench.runs.identity import RunSpec
 from poolbench.runs.predictions import Predictions
 from poolbench.runs.protocol import Protocol
 from poolbench.runs.record import RunRecord, read_record, write_record
+from poolbench.runs.schema import write_json
 from poolbench.runs.study import STUDY, Declaration
 
 EXAMPLES = 400
@@ -104,8 +104,7 @@ def declare(folder: Path, specs: Iterable[RunSpec], **protocol: Any) -> None:
     """The declaration of a study."""
     folder.mkdir(parents=True, exist_ok=True)
     content = Declaration(protocol=Protocol(**protocol), runs=list(specs))
-    with atomic_write(folder / STUDY) as file:
-        file.write(content.model_dump_json().encode())
+    write_json(folder / STUDY, content)
 
 
 def write_costs(folder: Path, milliseconds: Mapping[str, float]) -> None:

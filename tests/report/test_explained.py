@@ -5,11 +5,12 @@ from pathlib import Path
 from poolbench.report.build import findings_of, report_files
 from poolbench.report.explained import disagreed, disagreements, strips_page
 from poolbench.runs.explanations import (
+    EXPLANATIONS,
     ExplainedExample,
     Explanation,
     Explanations,
-    write_explanations,
 )
+from poolbench.runs.schema import write_json
 from tests.report.studies import CLEAR, ENDING, EXAMPLES, HOSTILE, Tags, keep_texts, write_study
 
 
@@ -36,7 +37,7 @@ def test_explanations_of_current_runs_are_shown(tmp_path: Path) -> None:
     names = {"dataset": "reviews", "encoder": "tiny", "example": example}
     for key, shown in ((record.predictions_sha256, True), ("of another run", False)):
         examples = [ExplainedExample(**names, explanations={key: told})]
-        write_explanations(study, Explanations(examples=examples))
+        write_json(study / EXPLANATIONS, Explanations(examples=examples))
         html = report_files(findings_of(study))["report.html"]
         assert ('class="special' in html) == shown
         assert ("striped bar" in html) == shown

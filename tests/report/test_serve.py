@@ -16,8 +16,9 @@ import pytest
 
 from poolbench.report.build import findings_of, write_report
 from poolbench.report.serve import LiveReport
-from poolbench.runs.progress import PROGRESS, RunProgress, runs_in_progress, write_progress
+from poolbench.runs.progress import PROGRESS, RunProgress, runs_in_progress
 from poolbench.runs.record import RECORD
+from poolbench.runs.schema import write_json
 from poolbench.runs.study import read_study
 from tests.conftest import ROOT, plan, rejection
 from tests.report.browser import wait_until
@@ -53,7 +54,7 @@ def start_run(study: Path, label: str = "conv", **changed: object) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     history = [{"epoch": e, "val/accuracy": 0.5 + e / 10, "val/loss": 1.0} for e in range(3)]
     parts = {"epoch": 4, "epochs": 10, "seconds_left": 61.0, "history": history} | changed
-    write_progress(folder, RunProgress(label=label, **parts))
+    write_json(folder / PROGRESS, RunProgress(label=label, **parts))
     return folder / PROGRESS
 
 
@@ -156,11 +157,11 @@ def test_a_run_keeps_its_progress_and_removes_it(tmp_path, session, monkeypatch)
     monkeypatch.setattr(callbacks, "PROGRESS_SECONDS", 0.0)
     seen = []
 
-    def keep(folder: Path, progress: RunProgress) -> None:
-        write_progress(folder, progress)
+    def keep(path: Path, progress: RunProgress) -> None:
+        write_json(path, progress)
         seen.extend(runs_in_progress(tmp_path))
 
-    monkeypatch.setattr(callbacks, "write_progress", keep)
+    monkeypatch.setattr(callbacks, "write_json", keep)
     (spec,) = plan(tmp_path, "encoder=embedding", "trainer.max_epochs=3", session=session)
     record = sweep.run_one(spec, session)
     assert runs_in_progress(tmp_path) == []

@@ -6,7 +6,8 @@ import pytest
 
 from poolbench.report import vectors
 from poolbench.report.build import figures_of, findings_of
-from poolbench.runs.vector_cost import VectorCost, VectorCosts, write_vector_costs
+from poolbench.runs.schema import write_json
+from poolbench.runs.vector_cost import VECTOR_COST, VectorCost, VectorCosts
 from tests.report.task_studies import write_task_study
 
 BYTES = {"float32": (32, 16), "int8": (8, 4), "binary": (1, 1)}
@@ -35,7 +36,7 @@ def study(tmp_path: Path) -> Path:
     for record in findings_of(study).study.finished:
         if record.run.pooler != "cls":
             lost = {"mean": 2.0, "max": 40.0}[record.run.pooler]
-            write_vector_costs(record, costs_of(record.predictions_sha256, lost))
+            write_json(record.folder / VECTOR_COST, costs_of(record.predictions_sha256, lost))
     return study
 
 

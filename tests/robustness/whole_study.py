@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from poolbench.runs.explanations import (
+    EXPLANATIONS,
     ExplainedExample,
     Explanation,
     Explanations,
-    write_explanations,
 )
 from poolbench.runs.record import read_record
+from poolbench.runs.schema import write_json
 from tests.report.studies import declare, keep_texts, spec_of, write_run
 from tests.robustness.mutations import EXAMPLES, RUN
 
@@ -65,5 +66,5 @@ def write_whole_study(folder: Path) -> Path:
         ExplainedExample(dataset="reviews", encoder="tiny", example=i, explanations={sha: told})
         for i in range(EXAMPLES)
     ]
-    write_explanations(folder, Explanations(examples=wrong))
+    write_json(folder / EXPLANATIONS, Explanations(examples=wrong))
     return folder

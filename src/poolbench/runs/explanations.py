@@ -5,7 +5,6 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from poolbench.core.io import atomic_write
 from poolbench.runs.schema import Number, read_json
 
 EXPLANATIONS = "explanations.json"
@@ -48,13 +47,6 @@ class Explanations(BaseModel):
 
     version: Literal[2] = 2
     examples: list[ExplainedExample] = []
-
-
-def write_explanations(study: Path, explanations: Explanations) -> Path:
-    """Write the file into the folder of a study; its path."""
-    with atomic_write(study / EXPLANATIONS) as file:
-        file.write(explanations.model_dump_json().encode())
-    return study / EXPLANATIONS
 
 
 def read_explanations(study: Path) -> Explanations:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from poolbench.core.io import atomic_write
 from poolbench.runs.record import RECORD
 from poolbench.runs.schema import Number, RecordError, read_json
 
@@ -28,12 +27,6 @@ class RunProgress(BaseModel):
     epochs: int
     seconds_left: Number | None = None
     history: list[dict[str, Number]] = []
-
-
-def write_progress(folder: Path, progress: RunProgress) -> None:
-    """Replace the file in one step."""
-    with atomic_write(folder / PROGRESS) as file:
-        file.write(progress.model_dump_json().encode())
 
 
 def runs_in_progress(study: Path) -> list[tuple[RunProgress, float]]:

@@ -1,4 +1,4 @@
-"""JSON files as typed models: one reader, in which every failure becomes a RecordError."""
+"""JSON files as typed models: one reader, whose failures are RecordErrors, and one writer."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from poolbench.core.errors import UserError
+from poolbench.core.io import atomic_write
 
 EXACT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 Model = TypeVar("Model", bound=BaseModel)
@@ -37,6 +38,12 @@ def read_json(path: Path, model: type[Model], verified: Callable[[bytes], bytes]
         raise damaged(path, first_error(error)) from error
     except (OSError, ValueError) as error:
         raise damaged(path, getattr(error, "strerror", None) or str(error)) from error
+
+
+def write_json(path: Path, content: BaseModel) -> None:
+    """Replace the file in one step."""
+    with atomic_write(path) as file:
+        file.write(content.model_dump_json(indent=1).encode())
 
 
 def damaged(path: Path, reason: object) -> RecordError:

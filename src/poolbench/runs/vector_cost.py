@@ -3,12 +3,10 @@
 Written by ``scripts/vector_cost.py``, shown by the report.
 """
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
 
-from poolbench.core.io import atomic_write
 from poolbench.runs.protocol import Metric
 from poolbench.runs.record import RunRecord
 from poolbench.runs.schema import EXACT, Count, Number, RecordError, read_json
@@ -50,14 +48,6 @@ class VectorCosts(BaseModel):
         """The fewest bytes shown to lose less than ``margin`` points."""
         kept = [c for c in self.costs if c.interval and c.interval[0] > -margin]
         return min(kept, key=lambda c: (c.bytes, -c.value), default=None)
-
-
-def write_vector_costs(record: RunRecord, costs: VectorCosts) -> Path:
-    """Write the file into the folder of a run; its path."""
-    path = record.folder / VECTOR_COST
-    with atomic_write(path) as file:
-        file.write(costs.model_dump_json(indent=1).encode())
-    return path
 
 
 def read_vector_costs(record: RunRecord) -> VectorCosts | None:

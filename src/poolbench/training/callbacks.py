@@ -21,7 +21,8 @@ from poolbench.data.tokenized import TokenizedDataset
 from poolbench.encoders.base import PooledTokens
 from poolbench.encoders.feature_cache import pooled_vectors
 from poolbench.runs.identity import RunSpec
-from poolbench.runs.progress import PROGRESS, RunProgress, write_progress
+from poolbench.runs.progress import PROGRESS, RunProgress
+from poolbench.runs.schema import write_json
 
 log = logging.getLogger(__name__)
 WARM_UP_STEPS = 5
@@ -141,7 +142,7 @@ class ProgressFile(pl.Callback):
             history=module.history,
         )
         with contextlib.suppress(OSError):  # a full disk must not end a training
-            write_progress(self.spec.folder, progress)
+            write_json(self.spec.folder / PROGRESS, progress)
         self.written = now
 
 

@@ -46,7 +46,7 @@ def test_embedding_states_depend_on_the_word_and_its_strength_only() -> None:
 
 @pytest.mark.parametrize(("model_type", "causal"), [("llama", True), ("bert", False)])
 def test_a_token_of_a_decoder_does_not_see_those_after_it(model_type: str, causal: bool) -> None:
-    encoder = scratch(model_type=model_type)
+    encoder = make_scratch(model_type=model_type)
     found, other = (states(encoder, text)[:4] for text in ("one two red blue", "one two red green"))
     assert torch.allclose(found, other, atol=1e-6) == causal
 

@@ -166,6 +166,6 @@ def test_help_needs_no_torch() -> None:
 
 
 @pytest.mark.parametrize("write", [write_onnx, write_sentence_transformer])
-def test_windows_are_rejected(trained_run, tmp_path: Path, write) -> None:
-    trained = load(trained_run("pooler=mean", "encoder.windows.size=16"))
+def test_windows_are_rejected(trained_bert, tmp_path: Path, write) -> None:
+    trained = load(trained_bert("pooler=mean", "encoder.windows.size=16"))
     assert "exports have no windows" in rejection(lambda: write(trained, tmp_path))

@@ -56,6 +56,7 @@ def test_what_is_counted_in_training_texts_is_that_of_the_fold(tmp_path: Path) -
     assert not torch.equal(first, second)
     assert torch.equal(first, vectors(0, "split=cv3"))
     assert torch.equal(vectors(0), vectors(1))
+    assert not torch.equal(vectors(0), vectors(0, "train_max_tokens=30"))
 
 
 def test_folds_keep_groups_together(tmp_path: Path) -> None:

@@ -3,16 +3,14 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Int, Num
 from torch import Tensor
 
+from poolbench.core.errors import UserError
 from poolbench.data.relevance import Relevance
-
-if TYPE_CHECKING:  # token ids can be used without these packages
-    pass
 
 # Texts -> (token ids of each text, number of truncated texts).
 Tokenize = Callable[[list[str]], tuple[list[list[int]], int]]
@@ -54,6 +52,26 @@ class TokenizedDataset:
     def one_text_each(self) -> "TokenizedDataset":
         """The texts as examples of their own, without labels or splits."""
         return _unlabelled(self.ids, self.starts, self.segments)
+
+    def trained_on_short(self, most_tokens: int | None) -> "TokenizedDataset":
+        """Training and validation without examples that have a text of more tokens.
+
+        Raises:
+            UserError: none is left, or a class is no longer there.
+        """
+        if most_tokens is None:
+            return self
+        splits = dict(self.splits)
+        for name in ("train", "validation"):
+            rows = splits[name]
+            splits[name] = rows[self.longest[rows] <= most_tokens]
+            had, left = (len(self.labels[ids].unique()) for ids in (rows, splits[name]))
+            if not len(splits[name]) or (self.labels.ndim == 1 and self.class_names and left < had):
+                raise UserError(
+                    f"train_max_tokens={most_tokens} leaves {len(splits[name])} of {len(rows)} "
+                    f"{name} examples, with {left} of {had} different labels"
+                )
+        return replace(self, splits=splits)
 
     @property
     def token_digest(self) -> str:

@@ -36,7 +36,7 @@ NEUTRAL_KEYS = (
 # The digests of their content identify dataset and encoder, except for these settings.
 KEYS_NOT_IN_DIGESTS = ("encoder.tuning", "encoder.padding_side")
 # Settings that are newer than some results, whose digests lack them: left out while null.
-NEWER_KEYS = ("across",)
+NEWER_KEYS = ("across", "train_max_tokens")
 # Settings of a dataset or encoder that may say where it is loaded from.
 SOURCE_KEYS = ("train", "test", "path", "name")
 DATA_FILE = re.compile(r"\.(csv|tsv|jsonl|parquet)(\.gz)?$", re.IGNORECASE)

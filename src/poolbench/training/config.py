@@ -114,6 +114,7 @@ class Config(_Group):
     batch_size: PositiveInt
     batching: Literal["packed", "padded", "grouped"]
     pooled_tokens: Literal["all", "content"]
+    train_max_tokens: PositiveInt | None = None
     pair_features: Literal["uv", "abs_diff", "product", "uv_abs_diff", "all", "together"] | None = (
         None
     )

@@ -76,9 +76,10 @@ class Session:
             encoder = self.encoder(config)
             pairs = encoder.tokenize_pairs if together else None
             data = tokenize_splits(splits, encoder.tokenize, columns, pairs)
-            return Inputs(splits, data, encoder, columns)
+            return Inputs(splits, data if k else data.trained_on_short(short), encoder, columns)
 
-        key = _key(dataset, config.encoder, needs, together)
+        short = config.train_max_tokens
+        key = _key(dataset, config.encoder, needs, together, short)
         whole = self._keep("inputs", 2, key, load)
         if not k:
             return whole
@@ -87,15 +88,13 @@ class Session:
 
         def cut() -> list[Inputs]:
             table = datasets.concatenate_datasets([whole.splits[name] for name in SPLITS])
-            return [
-                Inputs(
-                    datasets.DatasetDict({name: table.select(ids) for name, ids in rows.items()}),
-                    replace(whole.data, splits={n: torch.tensor(ids) for n, ids in rows.items()}),
-                    whole.encoder,
-                    columns,
-                )
-                for rows in cross_validation(table, k, dataset.get("split_seed", 0), columns)
-            ]
+            found = []
+            for rows in cross_validation(table, k, dataset.get("split_seed", 0), columns):
+                texts = {name: table.select(ids) for name, ids in rows.items()}
+                ids = {name: torch.tensor(ids) for name, ids in rows.items()}
+                data = replace(whole.data, splits=ids).trained_on_short(short)
+                found.append(Inputs(datasets.DatasetDict(texts), data, whole.encoder, columns))
+            return found
 
         return self._keep("folds", 2, key + str(k), cut)[config.seed]
 
@@ -135,13 +134,16 @@ class Session:
             encoder = self._keep("states", 1, key, lambda: cached(model.encoder))
             model = PooledModel(encoder, model.layers, model.pooler, model.head)
             if model.has_fixed_vectors:
-                # What is counted in the training texts differs between folds.
-                counts = config.folds and "token_counts" in model.pooler.needs
-                fold = (config.folds, config.seed) if counts else None
+                counted = None  # the training texts of which a pooler needs counts
+                if "token_counts" in model.pooler.needs:
+                    fold = config.seed if config.folds else None
+                    counted = [config.folds, fold, config.train_max_tokens]
                 pooled = functools.partial(
                     pooled_vectors, [model.pool], encoder, inputs.data, config.pooled_tokens
                 )
-                key += _key(config.pooler, config.across, config.layers, config.pooled_tokens, fold)
+                key += _key(
+                    config.pooler, config.across, config.layers, config.pooled_tokens, counted
+                )
                 (model.vectors,) = self._keep("vectors", 1, key, pooled)
         if config.trainer.compile:
             model.encoder.compile(mode=config.trainer.compile)

@@ -65,6 +65,6 @@ class UntrainedVectors:
 
 def _key(config: Config) -> tuple[str, str]:
     """What a pass of the encoder depends on, and what a pooled vector depends on besides."""
-    inputs = {"dataset", "encoder", "task", "batching", "pooled_tokens"}
+    inputs = {"dataset", "encoder", "task", "batching", "pooled_tokens", "train_max_tokens"}
     parts = {"pooler", "across", "layers"}
     return config.model_dump_json(include=inputs), config.model_dump_json(include=parts)

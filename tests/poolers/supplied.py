@@ -8,8 +8,8 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from poolbench.poolers.base import EXTRA_INPUTS, Pooler
-from poolbench.poolers.contract import Subject
 from poolbench.poolers.native import NativeHead
+from poolbench.poolers.subject import Subject
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 16

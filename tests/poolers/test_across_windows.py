@@ -7,7 +7,8 @@ from torch import Tensor
 from poolbench.poolers import masked
 from poolbench.poolers.across_windows import AcrossWindows
 from poolbench.poolers.base import Pooler
-from poolbench.poolers.contract import LINES, Subject, measure
+from poolbench.poolers.contract import LINES, measure
+from poolbench.poolers.subject import Subject
 from tests.poolers.supplied import batch, close, extra_inputs, make, texts
 
 SIZE = 4

@@ -6,7 +6,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from poolbench.poolers.contract import LINES, Subject, measure
+from poolbench.poolers.contract import LINES, measure
+from poolbench.poolers.subject import Subject
 from tests.poolers.supplied import POOLERS, ROOT, close, make, subject
 
 # Knobs that lead through other code than the defaults.

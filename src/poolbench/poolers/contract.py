@@ -4,9 +4,8 @@ Most lines compare a pooler with itself, on the same texts in another batch. A d
 max |difference| / max |pooled|, in float32 unless the line says otherwise.
 """
 
-import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import inf, isfinite, nan
 from operator import itemgetter
 from typing import Any, NamedTuple, TypedDict
@@ -14,93 +13,12 @@ from typing import Any, NamedTuple, TypedDict
 import jaxtyping
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from poolbench.core.shape_checks import ShapeError
 from poolbench.poolers import masked
-from poolbench.poolers.base import Hidden, Mask, Pooler
+from poolbench.poolers.subject import Subject, deviation_of, largest
 
 EXACT = 1e-4  # float32 sums in another order
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """A pooler and a padded batch to measure it on, float32, with texts of several lengths."""
-
-    pooler: Pooler
-    hidden: Hidden
-    mask: Mask
-    extra_inputs: Mapping[str, Tensor] = field(default_factory=dict)  # each (B, T, ...)
-
-    def pooled(self) -> Tensor:
-        return self.pooler(self.hidden, self.mask, **self.extra_inputs)
-
-    def deviation(self, other: "Subject") -> float:
-        return _deviation(other.pooled(), self.pooled())
-
-    def map(self, change: Callable[[Tensor], Tensor], mask: Tensor | None = None) -> "Subject":
-        """``change`` applied to ``hidden``, to the extra inputs, and to ``mask`` unless given."""
-        extra = {name: change(value) for name, value in self.extra_inputs.items()}
-        mask = change(self.mask) if mask is None else mask
-        return Subject(self.pooler, change(self.hidden), mask, extra)
-
-    def copy(self) -> "Subject":
-        # A penalty that requires gradients cannot be copied.
-        pooler = copy.deepcopy(self.pooler, {id(self.pooler.extra_loss): None})
-        return replace(self.map(lambda x: x.detach().clone()), pooler=pooler)
-
-    def cast(self, dtype: torch.dtype) -> "Subject":
-        other = self.copy().map(lambda x: x.to(dtype) if x.is_floating_point() else x)
-        return replace(other, pooler=other.pooler.to(dtype))
-
-    def filled(self, value: float) -> "Subject":
-        """``value`` at masked positions of all states, 0 at those of token ids."""
-
-        def fill(x: Tensor) -> Tensor:
-            return masked.fill(x, self.mask, value if x.is_floating_point() else 0.0).to(x.dtype)
-
-        return self.map(fill, self.mask)
-
-    def padded(self, more: int) -> "Subject":
-        """``more`` masked positions at the right, with zeros."""
-        return self.map(lambda x: functional.pad(x, (*[0, 0] * (x.ndim - 2), 0, more)))
-
-    def reordered(self, order: Tensor) -> "Subject":
-        rows = torch.arange(len(order), device=order.device).unsqueeze(1)
-        return self.map(itemgetter((rows, order)))
-
-    def rotated(self, start: Tensor) -> "Subject":
-        """Each text from its position ``start`` (B,) on, followed by what is before it."""
-        positions = torch.arange(self.mask.shape[1], device=start.device)
-        return self.reordered((positions + start.unsqueeze(1)) % len(positions))
-
-    def texts(self) -> list["Subject"]:
-        """Each text that has tokens as a batch of one, without padding."""
-        ends = zip(masked.first(self.mask).tolist(), masked.last(self.mask).tolist(), strict=True)
-        cuts = [(slice(i, i + 1), slice(start, end + 1)) for i, (start, end) in enumerate(ends)]
-        return [self.map(itemgetter(cut)) for cut in cuts if self.mask[cut].any()]
-
-    def gradients(self) -> tuple[Tensor, list[Tensor], list[Tensor | None]]:
-        """``pooled``, and the gradients of a weighted sum of it at the inputs and parameters."""
-        leaves = self.map(lambda x: x.detach().clone().requires_grad_(x.is_floating_point()))
-        inputs = [x for x in (leaves.hidden, *leaves.extra_inputs.values()) if x.requires_grad]
-        parameters = [x for x in self.pooler.parameters() if x.requires_grad]
-        # In eval mode, cuDNN has no backward pass of a recurrence.
-        with torch.backends.cudnn.flags(enabled=False):
-            pooled = leaves.pooled()
-            weights = torch.linspace(0.5, 1.5, pooled.shape[1], device=pooled.device)
-            total = (pooled * weights).sum()
-            found = torch.autograd.grad(total, [*inputs, *parameters], allow_unused=True)
-        at_inputs = [x for x in found[: len(inputs)] if x is not None]
-        return pooled, at_inputs, list(found[len(inputs) :])
-
-
-def _largest(x: Tensor) -> float:
-    return float(x.detach().abs().max()) if x.isfinite().all() else inf
-
-
-def _deviation(found: Tensor, expected: Tensor) -> float:
-    return _largest(found - expected) / max(_largest(expected), 1e-12)
 
 
 def _padding_content(s: Subject) -> float:
@@ -116,20 +34,20 @@ def _padding_side(s: Subject) -> float:
 
 def _alone(s: Subject) -> float:
     together = s.pooled()[s.mask.any(dim=1)]
-    return _deviation(torch.cat([text.pooled() for text in s.texts()]), together)
+    return deviation_of(torch.cat([text.pooled() for text in s.texts()]), together)
 
 
 def _no_tokens(s: Subject) -> float:
     more = s.map(lambda x: torch.cat([x, x[:1]]), torch.cat([s.mask, s.mask[:1] & False]))
     pooled, at_inputs, _ = more.filled(nan).gradients()
-    return _largest(pooled[-1]) if all(x.isfinite().all() for x in at_inputs) else inf
+    return largest(pooled[-1]) if all(x.isfinite().all() for x in at_inputs) else inf
 
 
 def _one_token(s: Subject) -> bool:
     first = s.rotated(masked.first(s.mask)).map(lambda x: x[:, :1])
     zeros = first.map(lambda x: torch.cat([x, torch.zeros_like(x)]), first.mask.repeat(2, 1) | True)
     pooled, at_inputs, _ = zeros.gradients()
-    return all(isfinite(_largest(x)) for x in (pooled, *at_inputs))
+    return all(isfinite(largest(x)) for x in (pooled, *at_inputs))
 
 
 def _precision(s: Subject, dtype: torch.dtype) -> float:
@@ -141,8 +59,8 @@ def _precision(s: Subject, dtype: torch.dtype) -> float:
         exact, pooled = batch.cast(torch.float64).pooled(), batch.cast(dtype).pooled()
         if pooled.dtype != dtype:
             return inf
-        if _largest(exact) <= torch.finfo(dtype).max:
-            worst = max(worst, _deviation(pooled, exact))
+        if largest(exact) <= torch.finfo(dtype).max:
+            worst = max(worst, deviation_of(pooled, exact))
     return worst
 
 
@@ -151,7 +69,7 @@ def _gradients(s: Subject) -> float:
     needed = [torch.cat([x[s.mask].flatten() for x in at_inputs]), *at_parameters]
     if not all(x is not None and x.isfinite().all() and x.any() for x in needed):
         return inf
-    return max(_largest(x * ~masked.like(s.mask, x)) for x in at_inputs)
+    return max(largest(x * ~masked.like(s.mask, x)) for x in at_inputs)
 
 
 def _unmodified(s: Subject) -> bool:
@@ -218,7 +136,7 @@ def _compiled(s: Subject) -> float:
         for copies, more in ((2, 2), (2, 7), (3, 11)):
             batch = s.padded(more).map(itemgetter(list(range(len(s.mask))) * copies))
             found = compiled(batch.hidden, batch.mask, **batch.extra_inputs)
-            worst = max(worst, _deviation(found, batch.pooled()))
+            worst = max(worst, deviation_of(found, batch.pooled()))
             once = once or len(graphs)
     finally:
         jaxtyping.config.update("jaxtyping_disable", checked)

@@ -6,6 +6,7 @@ from torch import Tensor
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.encoders.base import PooledTokens
 from poolbench.poolers import contract
+from poolbench.poolers.subject import Subject
 from poolbench.runs.record import ContractLine
 from poolbench.training.model import PooledModel
 
@@ -46,7 +47,7 @@ def certify(
         finally:
             encoder.padding_side = usual
     extra = model.extra_inputs(states, batch)
-    lines = contract.measure(contract.Subject(model.pooler, hidden, batch.pooling_mask, extra))
+    lines = contract.measure(Subject(model.pooler, hidden, batch.pooling_mask, extra))
     return {
         **{name: ContractLine(**line) for name, line in lines.items()},
         "encoder, alone": _line("a text alone and in a batch agree", alone, together),

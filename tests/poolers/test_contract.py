@@ -91,5 +91,5 @@ def test_a_pooler_is_one_py_and_one_yaml() -> None:
         assert target.startswith("poolbench.poolers."), name
     configured = (OmegaConf.load(path)._target_ for path in (ROOT / "conf/pooler").rglob("*.yaml"))
     files = {path.stem for path in (ROOT / "src/poolbench/poolers").glob("*.py")}
-    shared = {"__init__", "base", "contract", "masked", "across_windows"}
+    shared = {"__init__", "base", "contract", "masked", "subject", "across_windows"}
     assert files - shared == {target.split(".")[2] for target in configured}

@@ -66,10 +66,13 @@ def estimate(specs: Sequence[RunSpec], session: Session) -> Estimate:
         variants[spec.variant].append(spec)
     untrained = [g[0] for g in variants.values() if not session.learns(_config(g[0]))]
     fixed, passes, memory = _untrained_cost(untrained, session)
+    trained = [group for group in variants.values() if group[0] not in untrained]
+    fixed += _measuring([group[0] for group in trained], session)
     shortest = longest = fixed
-    variants = {k: g for k, g in variants.items() if g[0] not in untrained}
     with tempfile.TemporaryDirectory() as folder:  # one for all, so hidden states are shared
-        for group in variants.values():
+        if trained:  # what a process does once is not part of a run
+            train_run(_sample(trained[0][0], folder, epochs=1), session)
+        for group in trained:
             config = _config(group[0])
             fixed, epoch, used = _cost(group[0], session, folder)
             epochs = config.trainer.max_epochs
@@ -77,8 +80,8 @@ def estimate(specs: Sequence[RunSpec], session: Session) -> Estimate:
             longest += len(group) * (fixed + epoch * epochs)
             memory = max(memory, used)
         one_each = {spec.variant: spec for spec in specs}.values()
-        trained = [spec for spec in one_each if session.learns(_config(spec))]
-        sizes, missing, encoding = _caches(trained, session, folder)
+        learning = [spec for spec in one_each if session.learns(_config(spec))]
+        sizes, missing, encoding = _caches(learning, session, folder)
     return Estimate(
         (len(specs), len(specs) - len(waiting)),
         (sum(sizes), missing),
@@ -116,11 +119,11 @@ def _untrained_cost(specs: Sequence[RunSpec], session: Session) -> tuple[float, 
 
     The encoder runs once over the texts of each dataset; a few of them are timed.
     """
-    fixed = passes = memory = 0.0
+    passes = memory = 0.0
     shared: dict[str, list[Config]] = defaultdict(list)
     for config in map(_config, specs):
         shared[config.model_dump_json(include={"dataset", "encoder", "task"})].append(config)
-    for inputs, configs in shared.items():
+    for configs in shared.values():
         first, data = configs[0], session.inputs(configs[0]).data
         model = session.new_model(first)
         few = data.lengths.argsort()[:: max(1, len(data.lengths) // TIMED_TEXTS)]
@@ -130,15 +133,23 @@ def _untrained_cost(specs: Sequence[RunSpec], session: Session) -> tuple[float, 
                 model.encoder(model.encoder.collate(data.one_text_each(), rows))
         seconds = time.perf_counter() - started
         passes += seconds * len(data.ids) / int(data.lengths[few].sum())
-        started = time.perf_counter()
-        if first.certify:
-            session.certificate(first, inputs, model)
-        if first.measure:
-            session.throughput(first, inputs, model, make_trainer(first))
-        fixed += len(configs) * (time.perf_counter() - started)
         widths = (session.parts(config)[1].output_dim for config in configs)
         memory = max(memory, 4 * len(data.lengths) * sum(widths) / 1e9)
-    return fixed, passes, memory
+    return _measuring(specs, session), passes, memory
+
+
+def _measuring(specs: Sequence[RunSpec], session: Session) -> float:
+    """Seconds of certificates and throughputs, one of each for a variant; one variant is timed."""
+    if not specs:
+        return 0.0
+    config = _config(specs[0])
+    model, trainer = session.new_model(config), make_trainer(config)
+    started = time.perf_counter()
+    if config.certify:
+        session.certificate(config, specs[0].variant, model)
+    if config.measure:
+        session.throughput(config, specs[0].variant, model, trainer)
+    return len(specs) * (time.perf_counter() - started)
 
 
 def _config(spec: RunSpec) -> Config:
@@ -148,8 +159,8 @@ def _config(spec: RunSpec) -> Config:
 def _cost(spec: RunSpec, session: Session, folder: str) -> tuple[float, float, float]:
     """Seconds of a run without its epochs, seconds of an epoch, and GB of memory."""
     seconds = []
-    # Imports and hidden states are not part of a run: the first one is not counted.
-    for epochs in (1, 1, LONGER):
+    session.model(_config(_sample(spec, folder, 1)))  # hidden states are not part of a run
+    for epochs in (1, LONGER):
         started = time.perf_counter()
         record = train_run(_sample(spec, folder, epochs), session)
         seconds.append(time.perf_counter() - started)
@@ -158,14 +169,14 @@ def _cost(spec: RunSpec, session: Session, folder: str) -> tuple[float, float, f
     for each in (spec, _sample(spec, folder, epochs=1)):
         splits = session.inputs(Config.model_validate(each.config)).data.splits
         work.append(len(splits["train"]) + EVALUATED * len(splits["validation"]))
-    epoch = max(seconds[2] - seconds[1], 0.0) / (LONGER - 1)
+    epoch = max(seconds[1] - seconds[0], 0.0) / (LONGER - 1)
     memory = record.metrics["perf/peak_memory_mb"] / 1e3
-    return max(seconds[1] - epoch, 0.0), epoch * work[0] / work[1], memory
+    return max(seconds[0] - epoch, 0.0), epoch * work[0] / work[1], memory
 
 
 def _sample(spec: RunSpec, folder: str, epochs: int) -> RunSpec:
-    """The same run with few texts and epochs, writing into ``folder``."""
-    config = dict(spec.config)
+    """The same run with few texts and epochs and nothing else, writing into ``folder``."""
+    config = spec.config | {"certify": False, "measure": False}
     config["output_dir"] = folder
     config["logger"] = {"_target_": "poolbench.training.run_logger.RunLogger"}
     config["patience"] = epochs

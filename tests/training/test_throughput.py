@@ -28,6 +28,15 @@ def measured(
     return throughput.measure(model, reference, batches, torch.device("cpu"))
 
 
+def test_the_ratio_is_that_of_a_machine_that_others_use_as_well() -> None:
+    draw = torch.Generator().manual_seed(0)
+    alone = torch.tensor([0.1, 0.08]) * torch.linspace(1, 3, 6).unsqueeze(1)  # (batches, 2)
+    for _ in range(20):
+        slowed = 1 + 2 * torch.rand(5, 6, 1, generator=draw)  # both of a pair
+        interrupted = 1 + (torch.rand(5, 6, 2, generator=draw) < 0.3)  # either
+        assert throughput.ratio(alone * slowed * interrupted) == pytest.approx(0.8, rel=0.01)
+
+
 def test_mean_is_as_fast_as_mean(session: Session) -> None:
     found = measured(session, "mean")
     assert found["perf/relative_throughput"] == pytest.approx(1, abs=0.2)

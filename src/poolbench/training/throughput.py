@@ -8,10 +8,11 @@ so that a busy machine slows both.
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from math import inf
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from poolbench.data.collate import Batch
 from poolbench.encoders.base import Encoder
@@ -47,7 +48,7 @@ def measure(
     ``reference`` is :func:`reference_model`.
 
     * ``inference_samples_per_sec``: end to end from token ids to outputs, in eval mode.
-    * ``relative_throughput``: the same over that of the reference; the comparable figure.
+    * ``relative_throughput``: that over the reference's, see :func:`ratio`; the comparable figure.
     * ``pooler_forward_ms``, ``pooler_train_ms`` (forward and backward): layer mix and pooler alone,
       on a batch of the same size and median length.
     """
@@ -68,40 +69,52 @@ def measure(
         pooled.float().sum().backward()
         leaf.grad = None
 
-    own, other = _in_turn(
+    seconds = _in_turn(
         lambda batch: inference(model, batch),
         lambda batch: inference(reference, batch),
         batches=batches,
     )
-    pooler_forward, pooler_train = _in_turn(
+    pooler_alone = _in_turn(
         lambda batch: inference(model.pool, states, batch), train, batches=[middle]
     )
     model.zero_grad(set_to_none=True)
+    # The shortest time of each batch, as in ``timeit``: longer ones were interrupted.
+    fastest = seconds.amin(dim=0).sum(dim=0)
+    forward_ms, train_ms = (1e3 * pooler_alone.amin(dim=(0, 1))).tolist()
     return {
-        "perf/inference_samples_per_sec": sum(map(len, batches)) / own,
-        "perf/relative_throughput": other / own,
-        "perf/pooler_forward_ms": 1e3 * pooler_forward,
-        "perf/pooler_train_ms": 1e3 * pooler_train,
+        "perf/inference_samples_per_sec": sum(map(len, batches)) / float(fastest[0]),
+        "perf/relative_throughput": ratio(seconds),
+        "perf/pooler_forward_ms": forward_ms,
+        "perf/pooler_train_ms": train_ms,
     }
 
 
-def _in_turn(*variants: Callable[[Batch], None], batches: list[Batch]) -> list[float]:
-    """Seconds of each variant for all batches; in every round they take turns on every batch.
+def ratio(seconds: Float[Tensor, "rounds batches 2"]) -> float:
+    """The median, over rounds and batches, of the second time over the first one.
 
-    Of each batch the shortest time counts, as in ``timeit``: longer ones were interrupted.
+    Both follow each other, so what slows the machine slows both. On a busy machine the shortest
+    times of a few rounds differ by a tenth and more, their ratio twice as much.
     """
-    best = [[inf] * len(batches) for _ in variants]
-    started, rounds = time.perf_counter(), 0
-    while rounds < FEWEST_ROUNDS or time.perf_counter() - started < SECONDS:
-        for i, batch in enumerate(batches):
-            for variant, times in zip(variants, best, strict=True):
-                _synchronize(batch)
-                before = time.perf_counter()
-                variant(batch)
-                _synchronize(batch)
-                times[i] = min(times[i], time.perf_counter() - before)
-        rounds += 1
-    return [sum(times) for times in best]
+    return float((seconds[..., 1] / seconds[..., 0]).quantile(0.5))
+
+
+def _in_turn(
+    *variants: Callable[[Batch], None], batches: list[Batch]
+) -> Float[Tensor, "rounds batches variants"]:
+    """Seconds of each variant; in every round they take turns on every batch."""
+    rounds: list[list[list[float]]] = []
+    started = time.perf_counter()
+    while len(rounds) < FEWEST_ROUNDS or time.perf_counter() - started < SECONDS:
+        rounds.append([[_seconds(variant, batch) for variant in variants] for batch in batches])
+    return torch.tensor(rounds, dtype=torch.float64)
+
+
+def _seconds(variant: Callable[[Batch], None], batch: Batch) -> float:
+    _synchronize(batch)
+    before = time.perf_counter()
+    variant(batch)
+    _synchronize(batch)
+    return time.perf_counter() - before
 
 
 def _synchronize(batch: Batch) -> None:

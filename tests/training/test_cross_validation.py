@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from poolbench.report.build import findings_of, report_files
 from poolbench.runs.protocol import Protocol
 from poolbench.runs.study import read_study
 from poolbench.stats.compare import ScoredRun, compare_with_reference
@@ -32,6 +33,9 @@ def test_every_example_is_tested_once_and_poolers_are_paired(tmp_path: Path) -> 
     (c,) = compare_with_reference(runs, Protocol(reference="mean"))
     assert c.why is None
     assert (len(c.seeds), c.examples) == (3, 3 * 64)
+    page = report_files(findings_of(tmp_path / "folds", reference="mean"))["report.md"]
+    assert "| folds | examples |" in page
+    assert page.count(f"| 3 | {3 * 64} |") == 2
 
 
 def test_a_seed_beyond_the_folds_is_rejected(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from poolbench.runs.identity import RunSpec
-from poolbench.training.planner import estimate
+from poolbench.training.planner import Estimate, estimate
 from poolbench.training.session import Session
 from tests.conftest import TINY, plan, train
 
@@ -36,6 +36,11 @@ def test_disk_and_runs_are_what_training_leaves(tmp_path: Path) -> None:
     assert after.training_s == (0.0, 0.0)
     assert after.cache_gb == (before.cache_gb[0], 0.0)
     assert after.encoding_s == 0.0
+
+
+def test_a_difference_beyond_all_hope_is_no_number() -> None:
+    found = str(Estimate((90, 0), (0.0, 0.0), 0.0, (1.0, 1.0), 1.0, {"a × b": (393.2, 802.7)}))
+    assert "difference on a × b: none that could be hoped for: add seeds" in found
 
 
 @pytest.mark.slow

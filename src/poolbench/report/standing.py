@@ -57,8 +57,10 @@ class Standing:
 
     @property
     def examples(self) -> int:
-        """Number of test examples of a run."""
-        return len(self.finished[0].predictions.targets) if self.finished else 0
+        """Number of test examples of a run, or of all folds."""
+        sizes = [len(record.predictions.targets) for record in self.finished]
+        folded = self.finished and self.finished[0].data.folds
+        return sum(sizes) if folded else max(sizes, default=0)
 
     @property
     def inference_time(self) -> float | None:

@@ -91,6 +91,11 @@ class Task:
         return not self.finished or any(record.trained for record in self.finished)
 
     @property
+    def unit(self) -> str:
+        """What a seed stands for: a seed, or a fold of cross-validation."""
+        return "fold" if any(record.data.folds for record in self.finished) else "seed"
+
+    @property
     def layered(self) -> bool:
         """Whether its poolers are compared on several layers."""
         places = [layer_of(s.pooler) for s in self.standings]

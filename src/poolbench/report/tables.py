@@ -37,6 +37,7 @@ def verdict_table(task: Task, findings: Findings) -> Table:
     ends = [end for c in tested for end in (*(c.interval or ()), -c.margin, c.margin)]
     interval = f"{format_percent(1 - tested[0].level)} interval" if tested else "interval"
     metric = scaled_name(findings.protocol.metric)
+    repeated = f"{task.unit}s"
     rows: list[dict[str, Any]] = [
         {
             "pooler": marked(s.pooler),
@@ -46,7 +47,7 @@ def verdict_table(task: Task, findings: Findings) -> Table:
             interval: c and _interval(c, ends),
             "p (corrected)": c and _p(c.p_adjusted),
             "by Brier score": _by_probability(proper.get(s.pooler)),
-            "seeds": len(c.seeds if c else s.scores) or None,
+            repeated: len(c.seeds if c else s.scores) or None,
             "examples": (c.examples if c else s.examples) or None,
             "parameters": s.pooler_parameters,
             "pooler ms": s.pooler_ms,
@@ -60,7 +61,7 @@ def verdict_table(task: Task, findings: Findings) -> Table:
     frame = frame_of(rows)
     unmeasured = [c for c in ("pooler ms", "throughput") if frame[c].isna().all()]
     unmeasured += [] if task.probabilities else ["by Brier score"]
-    unmeasured += [] if task.trained else ["seeds", "parameters"]
+    unmeasured += [] if task.trained else [repeated, "parameters"]
     styles = {"difference": "+.1f", "examples": ",d", "parameters": ",d", metric: ".1f"}
     styles |= {"throughput": ".2f", "pooler ms": ".3g"}
     return Table(f"Verdicts on {task.name}", frame.drop(columns=unmeasured), styles)

@@ -24,6 +24,7 @@ from poolbench.training.sweep import existing_record
 SAMPLE = {"frozen": 640, "full": 128}
 LONGER = 3  # epochs of the second of two samples; the first has one
 TIMED_TEXTS = 128  # by which the time of the encoder is estimated
+MOST_POINTS = 50  # of a smallest difference that one could hope to find
 EVALUATED = 1 / 3  # cost of an example that is only evaluated, relative to one trained on
 
 
@@ -50,6 +51,8 @@ class Estimate:
         lines = [f"  {name:<14} {value}" for name, value in rows]
         for task, (least, most) in self.findable.items():
             size = f"{least:.1f} to {most:.1f} points"
+            if most > MOST_POINTS:
+                size = "none that could be hoped for: add seeds"
             lines.append(f"  smallest findable difference on {task}: {size}")
         return "\n".join(lines)
 

@@ -34,8 +34,7 @@ def test_every_example_is_tested_once_and_poolers_are_paired(tmp_path: Path) -> 
     assert c.why is None
     assert (len(c.seeds), c.examples) == (3, 3 * 64)
     page = report_files(findings_of(tmp_path / "folds", reference="mean"))["report.md"]
-    assert "| folds | examples |" in page
-    assert page.count(f"| 3 | {3 * 64} |") == 2
+    assert f"3 folds, {3 * 64} test examples;" in page
 
 
 def test_a_seed_beyond_the_folds_is_rejected(tmp_path: Path) -> None:

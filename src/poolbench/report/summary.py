@@ -18,7 +18,7 @@ from poolbench.stats.compare import (
     compare_with_reference,
 )
 from poolbench.stats.scores import baseline_scores
-from poolbench.stats.verdict import Comparison
+from poolbench.stats.verdict import Comparison, plural
 
 SAME_COST = 1.1  # timings closer than this factor are equal
 MOST_DRAWN = 8  # poolers in one figure; more cannot be told apart
@@ -94,6 +94,17 @@ class Task:
     def unit(self) -> str:
         """What a seed stands for: a seed, or a fold of cross-validation."""
         return "fold" if any(record.data.folds for record in self.finished) else "seed"
+
+    @property
+    def size(self) -> str:
+        """Seeds and test examples, in words, if all poolers and comparisons have the same."""
+        counts = {(len(s.scores), s.examples) for s in self.standings}
+        counts |= {(len(c.seeds), c.examples) for c in self.against}
+        if len(counts) != 1:
+            return ""
+        ((repeated, examples),) = counts
+        seeds = f"{plural(repeated, self.unit)}, " if self.trained else ""
+        return f"{seeds}{plural(examples, 'test example')}"
 
     @property
     def layered(self) -> bool:

@@ -62,9 +62,10 @@ def verdict_table(task: Task, findings: Findings) -> Table:
     unmeasured = [c for c in ("pooler ms", "throughput") if frame[c].isna().all()]
     unmeasured += [] if task.probabilities else ["by Brier score"]
     unmeasured += [] if task.trained else [repeated, "parameters"]
+    unmeasured += [repeated, "examples"] if task.size else []
     styles = {"difference": "+.1f", "examples": ",d", "parameters": ",d", metric: ".1f"}
     styles |= {"throughput": ".2f", "pooler ms": ".3g"}
-    return Table(f"Verdicts on {task.name}", frame.drop(columns=unmeasured), styles)
+    return Table(f"Verdicts on {task.name}", frame.drop(columns=set(unmeasured)), styles)
 
 
 def metrics_table(task: Task, metric: str) -> Table | None:

@@ -7,6 +7,7 @@ import pytest
 
 from poolbench.report.build import figures_of, findings_of, write_report
 from poolbench.report.caveats import caveats
+from poolbench.report.overview import ranks
 from poolbench.report.provenance import missing
 from poolbench.runs.record import PREDICTIONS, RECORD
 from poolbench.stats.verdict import Word
@@ -99,6 +100,24 @@ def test_few_seeds_give_a_description_and_no_recommendation(
     assert why in headline(findings)
     assert "descriptive, not tested" in reason(findings)
     write_report(findings)
+
+
+def test_one_reason_for_no_verdict_is_told_once_and_missing_poolers_add_none(
+    tmp_path: Path,
+) -> None:
+    study = write_study(tmp_path / "few", CLEAR, range(2))
+    declare(study, [spec_of(study, pooler, s) for pooler in (*CLEAR, "late") for s in range(2)])
+    findings = findings_of(study)
+    assert headline(findings).endswith("yet: descriptive only, 2 of the 5 seeds a test needs.")
+    write_report(findings)
+    page = (study / "report.md").read_text()
+    assert page.count("2 of the 5 seeds a test needs") == 2  # in the answer, below the table
+    assert "2 seeds, " in page
+    assert "| p (corrected) |" not in page
+
+
+def test_equal_means_share_their_ranks() -> None:
+    assert ranks({"a": 5.0, "b": 7.0, "c": 5.0, "d": 1.0}) == {"a": 2.5, "b": 1, "c": 2.5, "d": 4}
 
 
 def test_a_single_pooler_has_a_report_without_comparisons(tmp_path: Path) -> None:

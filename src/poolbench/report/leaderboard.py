@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from poolbench.core.errors import UserError
 from poolbench.report.cells import Table
 from poolbench.report.leaderboard_rows import Row, rows_of
-from poolbench.report.overview import Score, matrix
+from poolbench.report.overview import Score, matrix, ranks
 from poolbench.report.rendering import render, render_page
 from poolbench.report.summary import control
 from poolbench.runs.protocol import Metric, Protocol
@@ -52,15 +53,18 @@ class Leaderboard:
         scores = []
         for _, rows in groupby(enumerate(self.rows, 1), lambda pair: pair[1].task):
             of_task = list(rows)
-            ranked = [p for p, row in of_task if not (row.stale or control(row.record.run.pooler))]
-            best = _best({place: self.rows[place - 1] for place in ranked})
+            current = {
+                p: row for p, row in of_task if not (row.stale or control(row.record.run.pooler))
+            }
+            best = _best(current)
+            rank = ranks({place: fmean(row.values) for place, row in current.items()})
             scores += [
                 Score(
                     row.record.run.pooler,
                     row.task,
                     row.values,
                     (*row.unusual, *([row.state] if row.stale else ())),
-                    ranked.index(place) + 1 if place in ranked else None,
+                    rank.get(place),
                     place in best,
                     f"#row-{place}",
                 )

@@ -42,7 +42,9 @@ def answer(task: Task, metric: str) -> Answer:
         only = f"{task.candidates[0].pooler} is the only pooler{other}"
         return Answer(f"Nothing to compare on {task.name}: {only}.", _highest(task, metric))
     if best is None:
-        whys = list(dict.fromkeys(c.why for c in pairs if c.why))
+        run = {s.pooler for s in task.candidates if s.finished}
+        known = [c for c in pairs if {c.first, c.second} <= run] or pairs
+        whys = list(dict.fromkeys(c.why for c in known if c.why))
         more = f" (and {plural(len(whys) - 1, 'other reason')})" if len(whys) > 1 else ""
         headline = f"No recommendation for {task.name} yet: {whys[0]}{more}."
         return Answer(headline, _highest(task, metric))
@@ -91,7 +93,9 @@ def overall(findings: Findings) -> Answer:
     headline = f"Decided on {decided} of {len(tasks)} tasks."
     counts = Counter(name for best in judged for name in best.group).most_common()
     if not counts:
-        return Answer(headline, "There is no verdict on any task.")
+        whys = {task.why for task in tasks}
+        why = f": {whys.pop()}" if len(whys) == 1 and None not in whys else ""
+        return Answer(headline, f"There is no verdict on any task{why}.")
     most = [name for name, n in counts if n == counts[0][1]]
     more = f" and {len(most) - MOST_NAMED} more" if len(most) > MOST_NAMED else ""
     names = ", ".join(most[:MOST_NAMED]) + more

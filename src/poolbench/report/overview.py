@@ -1,12 +1,17 @@
 """The overview of a study and of a leaderboard: poolers by tasks, best first."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
+from typing import TypeVar
+
+from scipy.stats import rankdata
 
 from poolbench.report.cells import Cell, Table, frame_of
 from poolbench.report.summary import Findings, Task, control, marked
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,8 @@ class Score:
     Attributes:
         values: the metric in percent of each seed.
         notes: what distinguishes its row from others of the same pooler.
-        rank: among the poolers of its task; None for controls and stale rows.
+        rank: among the poolers of its task, equal means sharing the mean of their ranks; None for
+            controls and stale rows.
         best: whether it cannot be ruled out as best.
         href: where the page says more.
     """
@@ -25,7 +31,7 @@ class Score:
     task: str
     values: Sequence[float]
     notes: tuple[str, ...] = ()
-    rank: int | None = None
+    rank: float | None = None
     best: bool = False
     href: str = ""
 
@@ -34,18 +40,29 @@ class Score:
         """Mean and standard deviation over seeds, and the rank."""
         text = f"{'★ ' * self.best}{(mean := fmean(self.values)):.1f}"
         text += f" ± {stdev(self.values):.1f}" if len(self.values) > 1 else ""
-        note = f"rank {self.rank}" if self.rank else ""
+        note = f"rank {self.rank:g}" if self.rank else ""
         return Cell(text, mean, f"number {'better' * self.best}", note, href=self.href)
+
+
+def ranks(values: Mapping[T, float]) -> dict[T, float]:
+    """The rank of each key by its value, 1 for the highest."""
+    return dict(zip(values, rankdata([-v for v in values.values()]).tolist(), strict=True))
 
 
 def scores_of(task: Task, href: str = "") -> list[Score]:
     """The scores of a task of a study, highest mean first."""
-    ranks = {s.pooler: i for i, s in enumerate(task.candidates, 1)}
+    place = ranks({s.pooler: fmean(s.scores.values()) for s in task.candidates if s.scores})
     group = task.best.group if task.best else ()
     return [
-        Score(s.pooler, task.name, list(s.scores.values()), (), *place, href)
+        Score(
+            s.pooler,
+            task.name,
+            list(s.scores.values()),
+            rank=place.get(s.pooler),
+            best=s.pooler in group,
+            href=href,
+        )
         for s in task.standings
-        for place in [(ranks.get(s.pooler), s.pooler in group)]
         if s.scores
     ]
 
@@ -65,20 +82,20 @@ def matrix(scores: Iterable[Score]) -> Table:
         tasks[score.task] = None
 
     def order(key: tuple[str, tuple[str, ...]]) -> tuple[bool, int, float]:
-        ranks = [score.rank for score in rows[key].values() if score.rank]
-        return bool(control(key[0])), -len(ranks), fmean(ranks or [0])
+        places = [score.rank for score in rows[key].values() if score.rank]
+        return bool(control(key[0])), -len(places), fmean(places or [0])
 
     found = []
     for pooler, notes in sorted(rows, key=order):
         of = rows[pooler, notes]
-        ranks = [score.rank for score in of.values() if score.rank]
+        places = [score.rank for score in of.values() if score.rank]
         kind = "tied" if any(note.startswith("stale") for note in notes) else ""
         found.append(
             {
                 "pooler": Cell(marked(pooler), pooler, kind, ", ".join(notes)),
                 "★": sum(score.best for score in of.values()),
                 # Ranks of different tasks cannot be compared.
-                "mean rank": fmean(ranks) if len(ranks) == len(tasks) else None,
+                "mean rank": fmean(places) if len(places) == len(tasks) else None,
             }
             | {task: of[task].cell if task in of else None for task in tasks}
         )

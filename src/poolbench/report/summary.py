@@ -98,13 +98,20 @@ class Task:
     @property
     def size(self) -> str:
         """Seeds and test examples, in words, if all poolers and comparisons have the same."""
-        counts = {(len(s.scores), s.examples) for s in self.standings}
-        counts |= {(len(c.seeds), c.examples) for c in self.against}
+        counts = {(len(s.scores), s.examples) for s in self.standings if s.finished}
+        counts |= {(len(c.seeds), c.examples) for c in self.against if c.seeds}
         if len(counts) != 1:
             return ""
         ((repeated, examples),) = counts
         seeds = f"{plural(repeated, self.unit)}, " if self.trained else ""
         return f"{seeds}{plural(examples, 'test example')}"
+
+    @property
+    def why(self) -> str | None:
+        """Why no pooler has a verdict against the reference, if that is the same for all."""
+        run = {s.pooler for s in self.standings if s.finished}
+        whys = {c.why for c in self.against if c.first in run}
+        return whys.pop() if len(whys) == 1 else None
 
     @property
     def layered(self) -> bool:

@@ -42,7 +42,7 @@ def verdict_table(task: Task, findings: Findings) -> Table:
         {
             "pooler": marked(s.pooler),
             metric: scores[s.pooler].cell if s.pooler in scores else None,
-            "verdict": _verdict(c) if c else "reference",
+            "verdict": _verdict(c, task.why) if c else "reference",
             "difference": c and c.delta,
             interval: c and _interval(c, ends),
             "p (corrected)": c and _p(c.p_adjusted),
@@ -59,7 +59,8 @@ def verdict_table(task: Task, findings: Findings) -> Table:
     baselines = task.baselines(findings.protocol.metric)
     rows += [{"pooler": name, metric: value} for name, value in baselines.items()]
     frame = frame_of(rows)
-    unmeasured = [c for c in ("pooler ms", "throughput") if frame[c].isna().all()]
+    optional = (interval, "p (corrected)", "by Brier score", "pooler ms", "throughput")
+    unmeasured = [c for c in optional if frame[c].isna().all()]
     unmeasured += [] if task.probabilities else ["by Brier score"]
     unmeasured += [] if task.trained else [repeated, "parameters"]
     unmeasured += [repeated, "examples"] if task.size else []
@@ -189,8 +190,10 @@ def revision_of(record: RunRecord) -> str:
     return commit.commit[:DIGITS] + " with uncommitted changes" * commit.modified if commit else ""
 
 
-def _verdict(c: Comparison) -> Cell:
-    note = c.why or "; ".join(filter(None, ["exploratory" * c.exploratory, c.collapsed]))
+def _verdict(c: Comparison, known: str | None) -> Cell:
+    """The word, with the reason for a missing one unless that is ``known``."""
+    why = c.why if c.why != known else ""
+    note = why or "; ".join(filter(None, ["exploratory" * c.exploratory, c.collapsed]))
     kind = f"{'why' if c.why else 'word'} {_kind(c.word)}"
     return Cell(f"{_sign(c.word)} {c.verdict}", str(c.word), kind, note)
 

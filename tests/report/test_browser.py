@@ -59,13 +59,12 @@ def test_the_page_is_complete_fits_the_screen_and_requests_nothing(chromium, rep
 
 def test_a_table_sorts_by_mouse_and_by_keyboard(chromium, report: Path) -> None:
     show(chromium, report)
-    table = "#verdicts table"
-    heads = chromium.find_elements("css selector", f"{table} thead button")
+    table = chromium.find_element("css selector", "#verdicts table")  # the first one
+    heads = table.find_elements("css selector", "thead button")
     column = [head.text.split("\n")[0].strip(" ↕") for head in heads].index("accuracy (%)")
 
     def shown() -> list[float]:
-        row = f"{table} tbody tr > :nth-child({column + 1})"
-        cells = chromium.find_elements("css selector", row)
+        cells = table.find_elements("css selector", f"tbody tr > :nth-child({column + 1})")
         return [float(cell.get_attribute("data-value")) for cell in cells]
 
     best_first = shown()

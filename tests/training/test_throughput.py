@@ -35,6 +35,9 @@ def test_the_ratio_is_that_of_a_machine_that_others_use_as_well() -> None:
         slowed = 1 + 2 * torch.rand(5, 6, 1, generator=draw)  # both of a pair
         interrupted = 1 + (torch.rand(5, 6, 2, generator=draw) < 0.3)  # either
         assert throughput.ratio(alone * slowed * interrupted) == pytest.approx(0.8, rel=0.01)
+        assert throughput.uncertainty(alone * slowed) == pytest.approx(0, abs=1e-6)
+        noise = 1 + 0.5 * torch.rand(5, 6, 2, generator=draw)
+        assert throughput.uncertainty(alone * noise) > 0.02
 
 
 def test_mean_is_as_fast_as_mean(session: Session) -> None:

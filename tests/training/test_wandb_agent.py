@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
@@ -31,10 +32,6 @@ def started_by_an_agent(folder: Path, monkeypatch: Any) -> tuple[list[str], dict
     for key, choices in sweep["parameters"].items():
         assert CHOSEN[key] in choices.get("values", [choices.get("value")])
     started: dict[str, Any] = {}
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    for name, value in {"DIR": str(folder), "SWEEP_ID": "s1", "RUN_ID": ""}.items():
-        monkeypatch.setenv(f"WANDB_{name}", value)
 
     class Process:
         def __init__(self, **how: Any) -> None:
@@ -45,7 +42,11 @@ def started_by_an_agent(folder: Path, monkeypatch: Any) -> tuple[list[str], dict
     agent._in_jupyter = agent._function = agent._forward_signals = None
     agent._sweep_command, agent._run_processes = sweep["command"], {}
     arguments = {key: {"value": value} for key, value in CHOSEN.items()}
-    agent._command_run({"run_id": "r1", "program": sweep["program"], "args": arguments})
+    given = {"WANDB_DIR": str(folder), "WANDB_SWEEP_ID": "s1", "WANDB_RUN_ID": ""}
+    others = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    # The agent writes more into the environment, which must not reach other tests.
+    with mock.patch.dict(os.environ, others | given, clear=True):
+        agent._command_run({"run_id": "r1", "program": sweep["program"], "args": arguments})
     return started["command"], started["env"]
 
 

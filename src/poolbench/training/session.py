@@ -37,7 +37,7 @@ from poolbench.training.model import PooledModel, build_parts, build_task, requi
 from poolbench.training.vectors import UntrainedVectors
 
 T = TypeVar("T")
-TIMED_BATCHES = 6
+TIMED_BATCHES = 4
 
 
 class Session:

@@ -24,7 +24,7 @@ from poolbench.tasks.heads import LinearHead
 from poolbench.training.model import PooledModel
 
 SECONDS = 1.5  # for each of the two measurements
-FEWEST_ROUNDS = 5
+FEWEST_ROUNDS = 3
 PRECISION, MOST_SECONDS = 0.02, 10.0  # of the ratio; on a busy machine it takes more rounds
 
 

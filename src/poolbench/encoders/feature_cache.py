@@ -27,7 +27,8 @@ from poolbench.encoders.base import Encoder, PooledTokens
 log = logging.getLogger(__name__)
 LAYOUT = "2 float16"
 ENCODED = 64  # texts encoded together
-POOLED = 256  # texts pooled together
+POOLED = 256  # texts pooled together, from a cache
+MAPPED = 32  # texts encoded and pooled together: of more, the states leave the cache of a CPU
 Pool = Callable[[Tensor, Batch], Tensor]  # hidden states of a batch -> (B, P)
 
 
@@ -114,7 +115,7 @@ def pooled_vectors(
     order = dataset.lengths.argsort()  # similar lengths in a batch: little padding
     texts, device = dataset.one_text_each(), next(encoder.buffers()).device
     found: list[list[Tensor]] = [[] for _ in pools]
-    batches = order.split(POOLED if encoder.cached else ENCODED)
+    batches = order.split(POOLED if encoder.cached else MAPPED)
     shown = progress and sys.stdout.isatty()
     title = f"encoding {len(order):,} texts for {len(pools)} runs"
     for rows in track(batches, title, disable=not shown, transient=True):

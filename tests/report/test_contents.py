@@ -10,7 +10,7 @@ import pytest
 
 from poolbench.report.build import figures_of, findings_of, report_files, write_report
 from poolbench.report.caveats import caveats
-from poolbench.report.summary import CONTROLS_EXPLAINED, marked
+from poolbench.report.controls import CONTROLS_EXPLAINED, marked
 from tests.report.studies import (
     CLEAR,
     ENDING,

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from poolbench.report.controls import CONTROLS_EXPLAINED
 from poolbench.report.leaderboard import leaderboard_files, read_leaderboard
-from poolbench.report.summary import CONTROLS_EXPLAINED
 from poolbench.runs.record import PREDICTIONS, RECORD
 from scripts.leaderboard import main
 from tests.report.studies import HOSTILE, Tags, declare, spec_of, write_run, write_study

@@ -25,13 +25,14 @@ from poolbench.report import (
 )
 from poolbench.report.caveats import caveats
 from poolbench.report.cells import to_csv
+from poolbench.report.controls import control
 from poolbench.report.figures import Figure
 from poolbench.report.heatmap import layers_by_poolers
 from poolbench.report.naming import named_by_settings
 from poolbench.report.published import published_tables
 from poolbench.report.rendering import render, render_page
 from poolbench.report.selection import select
-from poolbench.report.summary import Findings, control, find
+from poolbench.report.summary import Findings, find
 from poolbench.runs.explanations import Explanations, read_explanations
 from poolbench.runs.protocol import METRICS, Protocol
 from poolbench.runs.schema import RecordError, first_error

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from poolbench.report.controls import control
 from poolbench.report.rendering import render
-from poolbench.report.summary import Findings, Task, control
+from poolbench.report.summary import Findings, Task
 from poolbench.runs.identity import varying_settings
 from poolbench.runs.protocol import METRIC_NAMES, METRICS
 from poolbench.runs.record import RunRecord

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poolbench.report.controls import control, dagger_note
 from poolbench.report.figures import (
     GREY,
     Figure,
@@ -21,7 +22,7 @@ from poolbench.report.figures import (
     trace,
 )
 from poolbench.report.selection import Selection
-from poolbench.report.summary import MOST_DRAWN, Task, control, dagger_note
+from poolbench.report.summary import MOST_DRAWN, Task
 from poolbench.runs.protocol import scaled_name
 
 LENGTH_BINS = 5

@@ -14,7 +14,8 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.io.json import to_json_plotly
 
-from poolbench.report.summary import MOST_DRAWN, Task, control, dagger_note, marked
+from poolbench.report.controls import control, dagger_note, marked
+from poolbench.report.summary import MOST_DRAWN, Task
 from poolbench.runs.protocol import scaled_name
 from poolbench.stats.across_datasets import Across
 

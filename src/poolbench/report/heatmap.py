@@ -2,9 +2,10 @@
 
 from html import escape
 
+from poolbench.report.controls import dagger_note, marked
 from poolbench.report.figures import Figure, Part, axis, clipped, heatmap, layout
 from poolbench.report.layers import by_height, layer_of
-from poolbench.report.summary import Task, dagger_note, marked
+from poolbench.report.summary import Task
 from poolbench.runs.protocol import scaled_name
 
 FEW = 8  # poolers whose names fit side by side

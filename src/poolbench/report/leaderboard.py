@@ -10,10 +10,10 @@ from typing import Any
 
 from poolbench.core.errors import UserError
 from poolbench.report.cells import Table
+from poolbench.report.controls import control
 from poolbench.report.leaderboard_rows import Row, rows_of
 from poolbench.report.overview import Score, matrix, ranks
 from poolbench.report.rendering import render, render_page
-from poolbench.report.summary import control
 from poolbench.runs.protocol import Metric, Protocol
 from poolbench.runs.record import RECORD, Status
 from poolbench.runs.schema import RecordError

@@ -4,9 +4,10 @@ from collections import Counter
 from math import ceil
 from typing import NamedTuple
 
+from poolbench.report.controls import without_controls
 from poolbench.report.layers import lowest_layer
 from poolbench.report.standing import Standing
-from poolbench.report.summary import Findings, Task, without_controls
+from poolbench.report.summary import Findings, Task
 from poolbench.runs.protocol import METRIC_NAMES, scaled_value
 from poolbench.runs.remarks import remarks
 from poolbench.stats.best import Best

@@ -9,7 +9,8 @@ from typing import TypeVar
 from scipy.stats import rankdata
 
 from poolbench.report.cells import Cell, Table, frame_of
-from poolbench.report.summary import Findings, Task, control, marked
+from poolbench.report.controls import control, marked
+from poolbench.report.summary import Findings, Task
 
 T = TypeVar("T")
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from poolbench.report.controls import dagger_note, marked
 from poolbench.report.curves import DOTTED, Point, lines
 from poolbench.report.figures import (
     COLOURS,
@@ -28,7 +29,7 @@ from poolbench.report.figures import (
     spread,
     trace,
 )
-from poolbench.report.summary import Standing, Task, dagger_note, marked
+from poolbench.report.summary import Standing, Task
 from poolbench.runs.predictions import Predictions
 
 MOST_CLASSES = 20  # in the figure by class

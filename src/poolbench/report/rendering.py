@@ -11,8 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from poolbench.report.controls import CONTROLS_EXPLAINED, dagger_note, marked
 from poolbench.report.glossary import GLOSSARY, baseline_note
-from poolbench.report.summary import CONTROLS_EXPLAINED, dagger_note, marked
 from poolbench.runs.protocol import METRIC_NAMES
 
 ESCAPES = str.maketrans(

@@ -1,8 +1,9 @@
 """Findings of a study: standings, verdicts and the best poolers of each dataset and encoder."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from poolbench.report.controls import control, without_controls
 from poolbench.report.layers import layer_of, on_highest_layer
 from poolbench.report.selection import Selection
 from poolbench.report.standing import Standing, in_order, standing_of
@@ -22,31 +23,6 @@ from poolbench.stats.verdict import Comparison, plural
 
 SAME_COST = 1.1  # timings closer than this factor are equal
 MOST_DRAWN = 8  # poolers in one figure; more cannot be told apart
-CONTROLS = {"pitfall-": "pitfall", "control-": "width control"}
-CONTROLS_EXPLAINED = (
-    "† A control is compared and never recommended: a pitfall makes a known mistake on purpose; a "
-    "width control has the width of another pooler but not its method."
-)
-
-
-def control(pooler: str) -> str | None:
-    """Kind of a control, by its name; None for a pooler that may be recommended.
-
-    Example:
-        >>> control("pitfall-view_conv"), control("control-mean_1536"), control("mean")
-        ('pitfall', 'width control', None)
-    """
-    return next((kind for prefix, kind in CONTROLS.items() if pooler.startswith(prefix)), None)
-
-
-def marked(pooler: str) -> str:
-    """The name as tables and figures show it: a control has a dagger."""
-    return f"† {pooler}" if control(pooler) else pooler
-
-
-def dagger_note(poolers: Iterable[str]) -> str:
-    """Ends a caption: explains the dagger if one of the poolers is a control."""
-    return " †\N{NO-BREAK SPACE}marks a control." if any(map(control, poolers)) else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,8 +227,3 @@ def find(study: Study, protocol: Protocol, selection: Selection | None = None) -
     across = compare_across(against) if len(tasks) > 1 and against else []
     across.sort(key=lambda a: (a.delta is None, -(a.delta or 0.0)))
     return Findings(study, protocol, tasks, across, selection, notes)
-
-
-def without_controls(pairs: Sequence[Comparison]) -> list[Comparison]:
-    """The comparisons of poolers that may be recommended with each other."""
-    return [c for c in pairs if not (control(c.first) or control(c.second))]

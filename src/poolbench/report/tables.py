@@ -5,8 +5,9 @@ from typing import Any
 import pandas as pd
 
 from poolbench.report.cells import DASH, Cell, Table, frame_of
+from poolbench.report.controls import control, marked
 from poolbench.report.overview import Score, scores_of
-from poolbench.report.summary import Findings, Task, control, marked
+from poolbench.report.summary import Findings, Task
 from poolbench.runs.protocol import METRIC_NAMES, scaled_name
 from poolbench.runs.record import ContractLine, RunRecord
 from poolbench.stats.across_datasets import Across

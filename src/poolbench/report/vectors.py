@@ -3,8 +3,9 @@
 from contextlib import suppress
 
 from poolbench.report.cells import Cell, Table, frame_of
+from poolbench.report.controls import dagger_note, marked
 from poolbench.report.figures import GREY, SYMBOLS, Figure, Looks, Part, axis, layout, trace
-from poolbench.report.summary import Findings, Task, dagger_note, marked
+from poolbench.report.summary import Findings, Task
 from poolbench.runs.protocol import scaled_name
 from poolbench.runs.schema import RecordError
 from poolbench.runs.vector_cost import VectorCosts, read_vector_costs

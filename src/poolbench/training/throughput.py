@@ -23,8 +23,7 @@ from poolbench.tasks.base import Task
 from poolbench.tasks.heads import LinearHead
 from poolbench.training.model import PooledModel
 
-SECONDS = 1.5  # for each of the two measurements
-FEWEST_ROUNDS = 3
+SECONDS, ROUNDS = 0.5, 2  # at least, for each of the two measurements
 PRECISION, MOST_SECONDS = 0.02, 10.0  # of the ratio; on a busy machine it takes more rounds
 
 
@@ -47,7 +46,7 @@ def measure(
 ) -> dict[str, float]:
     """``perf/*`` of a model that computes hidden states itself.
 
-    It takes about three seconds, and up to ten more on a busy machine. ``reference`` is
+    It takes one to three seconds, and up to ten more on a busy machine. ``reference`` is
     :func:`reference_model`.
 
     * ``inference_samples_per_sec``: end to end from token ids to outputs, in eval mode.
@@ -118,7 +117,7 @@ def _in_turn(
     """Seconds of each variant; in every round they take turns on every batch."""
     rounds: list[list[list[float]]] = []
     started = time.perf_counter()
-    while len(rounds) < FEWEST_ROUNDS or time.perf_counter() - started < SECONDS:
+    while len(rounds) < ROUNDS or time.perf_counter() - started < SECONDS:
         rounds.append([[_seconds(variant, batch) for variant in variants] for batch in batches])
     return torch.tensor(rounds, dtype=torch.float64)
 

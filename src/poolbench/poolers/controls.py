@@ -167,4 +167,5 @@ class ViewConvPooler(ConvPooler):
 
     def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
         clean = masked.fill(hidden, mask, 0.0)
-        return self._convolve(clean.reshape(hidden.shape[0], self.hidden_dim, -1), mask)
+        viewed = clean.reshape(hidden.shape[0], self.hidden_dim, -1)  # (B, D, T)
+        return self._convolve(viewed.transpose(1, 2), mask)

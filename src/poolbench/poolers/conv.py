@@ -39,12 +39,19 @@ class ConvPooler(Pooler):
         self.convs = nn.ModuleList(nn.Conv1d(hidden_dim, channels, size) for size in kernel_sizes)
 
     def forward(self, hidden: Hidden, mask: Mask) -> Pooled:
-        return self._convolve(masked.fill(hidden, mask, 0.0).transpose(1, 2), mask)  # (B, D, T)
+        return self._convolve(masked.fill(hidden, mask, 0.0), mask)
 
-    def _convolve(self, by_channel: Float[Tensor, "B D T"], mask: Mask) -> Pooled:
-        maxima = []
+    def _convolve(self, tokens: Hidden, mask: Mask) -> Pooled:
+        longest = max(self.kernel_sizes)
+        windows = functional.pad(tokens, (0, 0, 0, longest - 1)).unfold(1, longest, 1)
+        # ReLU is never negative: 0 excludes the windows that start in the padding.
+        return masked.per_token(self._filters, windows.transpose(2, 3), mask).amax(dim=1)
+
+    def _filters(self, windows: Float[Tensor, "N longest D"]) -> Float[Tensor, "N P"]:
+        """ReLU(Conv1d) of single windows: a convolution is a matrix product of each window."""
+        products = []
         for size, conv in zip(self.kernel_sizes, self.convs, strict=True):
-            windows = functional.relu(conv(functional.pad(by_channel, (0, size - 1))))
-            # ReLU is never negative: 0 excludes the windows that start in the padding.
-            maxima.append(windows.masked_fill(~mask.unsqueeze(1), 0.0).amax(dim=2))
-        return torch.cat(maxima, dim=1)
+            weight, bias = conv.parameters()  # (channels, D, size), (channels,)
+            matrix = weight.transpose(1, 2).flatten(1)
+            products.append(functional.linear(windows[:, :size].flatten(1), matrix, bias))
+        return functional.relu(torch.cat(products, dim=1))

@@ -27,8 +27,10 @@ def fill(states: Num[Tensor, "B T *any"], mask: Mask, value: float) -> Num[Tenso
     return torch.where(like(mask, states), states, value)
 
 
-def per_token(function: Callable[[Tensor], Tensor], hidden: Hidden, mask: Mask) -> Tensor:
-    """``function``, (N, D) to (N, ...), of each valid token; 0 elsewhere: (B, T, ...)."""
+def per_token(
+    function: Callable[[Tensor], Tensor], hidden: Float[Tensor, "B T *any"], mask: Mask
+) -> Tensor:
+    """``function``, (N, *any) to (N, ...), of each valid token; 0 elsewhere: (B, T, ...)."""
     if hidden.device.type != "cpu" or torch.compiler.is_compiling():
         # Computing valid tokens only would synchronise the host, or make shapes depend on data.
         values = function(fill(hidden, mask, 0.0).flatten(0, 1))

@@ -23,8 +23,8 @@ import measure
 import pytorch_lightning as pl
 import torch
 import transformers
-from gpu_poolers import autocast, pooled_vectors, time_poolers
-from gpu_training import BATCH, Size, encoder_of, hf_training, our_training, token_ids
+from gpu_training import BATCH, MINILM, Size, encoder_of, hf_training, our_training, token_ids
+from poolers import autocast, pooled_vectors, time_poolers
 from torch import Tensor, nn
 from trainers import OURS
 
@@ -36,7 +36,7 @@ from poolbench.encoders.toy import ScratchEncoder
 EXACT, HALF = 1e-4, 3e-2
 
 
-FULL = (Size("BERT-base", 12, 768, 12, 30_522, 2048), Size("MiniLM", 6, 384, 12, 30_522, 2048))
+FULL = (Size("BERT-base", 12, 768, 12, 30_522, 2048), MINILM)
 QUICK = (Size("tiny", 2, 32, 4, 512, 32),)
 
 
@@ -83,7 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
         if not options.checks:
             rounds = 1 if options.quick else 5
             checks.attempt("training", partial(time_training, size, device, rounds, checks))
-            checks.attempt("poolers", partial(time_poolers, size, device, rounds))
+            bf16 = torch.bfloat16
+            checks.attempt("poolers", partial(time_poolers, size, device, bf16, rounds))
     print(f"\n{checks.failed} checks failed; {time.perf_counter() - started:.0f} s")
     return int(checks.failed > 0)
 

@@ -38,6 +38,9 @@ class Size:
     texts: int
 
 
+MINILM = Size("MiniLM", 6, 384, 12, 30_522, 2048)
+
+
 def token_ids(size: Size) -> TokenizedDataset:
     """Random token ids in texts of 5 to 128 tokens, as long as film reviews: 27 on average."""
     draw = torch.Generator().manual_seed(0)

@@ -20,6 +20,7 @@ import yaml
 from gpu_training import BATCH, CLASSES, MINILM, Size, encoder_of, token_ids
 from torch import Tensor
 
+from poolbench.core.environment import set_matmul_precision
 from poolbench.data.collate import Batch
 from poolbench.data.tokenized import TokenizedDataset
 from poolbench.encoders.layer_mix import SingleLayer
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
     parser.add_argument("--rounds", type=int, default=7, help="default: 7")
     options = parser.parse_args(arguments)
+    set_matmul_precision()
     dtype = torch.bfloat16 if options.bf16 else None
     time_poolers(MINILM, torch.device(options.device), dtype, options.rounds)
 

@@ -49,6 +49,7 @@ REJECTED = {
     "--pooler=mean": "${args_no_hyphens}",
     "hydra.job.chdir=true": "relative to the folder of the command",
     "pooler=null": "the name of one file of conf/pooler",
+    "experiment=null": "the name of one file of conf/experiment",
     "pooler=[mean,max]": "the name of one file of conf/pooler",
     "pooler=mean,null": "the name of one file of conf/pooler",
     "optimizer={lr:1}": "optimizer.key=value",

@@ -10,7 +10,6 @@ _PACKAGE = Path(__file__).parents[1]
 # The checkout's own folder; in an installed package, the copy of it.
 CONF = next(p for p in (_PACKAGE.parents[1] / "conf", _PACKAGE / "conf") if p.is_dir())
 
-OPTIONAL = ("debug", "experiment")  # groups in which null is a choice
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
 
 
@@ -28,7 +27,7 @@ def check_arguments(arguments: Iterable[str]) -> None:
         structured = re.fullmatch(
             rf"({groups})(?:@[\w.]+)?=(null|\[.*|\{{.*|)", argument, re.DOTALL
         )
-        if structured and (structured[1] not in OPTIONAL or structured[2] != "null"):
+        if structured:
             raise UserError(
                 f"{argument}: expected the name of one file of conf/{structured[1]}; to change a "
                 f"value in it, {structured[1]}.key=value"
